@@ -1,0 +1,24 @@
+//! The HTTP client that connectors and sources use: TLS always verified, limits kept before they are
+//! hit, `Retry-After` honoured, back-off with jitter within a budget, deadlines, no redirect to another
+//! host, secrets never printed. A connector builds requests and reads answers; it never retries.
+
+mod address;
+mod auth;
+mod client;
+mod fetch;
+mod limits;
+mod pages;
+mod poll;
+mod request;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+
+pub use auth::{Authenticate, NoAuth, StaticHeader};
+pub use client::{Client, ClientBuilder};
+pub use fetch::{Fetched, fetch};
+pub use pages::{Next, Page, Pages};
+pub use poll::poll;
+pub use request::{Body, Request, Response, Safety};

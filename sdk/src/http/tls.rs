@@ -1,0 +1,253 @@
+//! Whom we trust: the system's CAs and private ones, or one certificate by its fingerprint. There is no
+//! way to turn verification off.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustls::CertificateError::ApplicationVerificationFailure;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+
+use crate::error::{Error, Result};
+
+/// SHA-256 of a leaf certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Reads 64 hex digits; colons and white space between them are allowed, as other tools print them.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let malformed = || {
+            Error::config("tls_fingerprint is not a SHA-256 fingerprint").hint(
+                "64 hex digits, with or without colons; `check` prints the one the server shows",
+            )
+        };
+        let digits: Vec<char> = text
+            .chars()
+            .filter(|c| *c != ':' && !c.is_whitespace())
+            .collect();
+        if digits.len() != 64 {
+            return Err(malformed());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let (Some(high), Some(low)) = (pair[0].to_digit(16), pair[1].to_digit(16)) else {
+                return Err(malformed());
+            };
+            *byte = u8::try_from(high * 16 + low).map_err(|_| malformed())?;
+        }
+        Ok(Self(bytes))
+    }
+
+    fn of(certificate: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            write!(text, "{byte:02x}")?;
+        }
+        f.write_str(&text)
+    }
+}
+
+/// The fingerprint that the server last showed, accepted or not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<Mutex<Option<Fingerprint>>>);
+
+impl Seen {
+    pub(super) fn get(&self) -> Option<Fingerprint> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, fingerprint: Fingerprint) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
+    }
+}
+
+/// Private CAs from files and from PEM text. Errors name the file.
+pub(super) fn authorities(
+    files: &[PathBuf],
+    pem: Option<&str>,
+) -> Result<Vec<CertificateDer<'static>>> {
+    let mut all = Vec::new();
+    for path in files {
+        let place = path.display();
+        let text = std::fs::read(path)
+            .map_err(|error| Error::config(format!("CA file {place}")).because(error))?;
+        all.extend(certificates(&text, &format!("CA file {place}"))?);
+    }
+    if let Some(pem) = pem {
+        all.extend(certificates(pem.as_bytes(), "ca_pem")?);
+    }
+    Ok(all)
+}
+
+fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::config(format!("{place} is not PEM")).because(error))?;
+    if found.is_empty() {
+        return Err(Error::config(format!("{place} holds no certificate"))
+            .hint("it must hold blocks that begin with -----BEGIN CERTIFICATE-----"));
+    }
+    let mut probe = RootCertStore::empty();
+    for certificate in &found {
+        probe.add(certificate.clone()).map_err(|error| {
+            Error::config(format!("{place} holds a certificate that cannot be a CA")).because(error)
+        })?;
+    }
+    Ok(found)
+}
+
+/// TLS for one host; `seen` follows what it shows.
+pub(super) fn config(
+    host: &str,
+    authorities: Vec<CertificateDer<'static>>,
+    pin: Option<Fingerprint>,
+    seen: Seen,
+) -> Result<rustls::ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let trust = Trust {
+        host: host.to_owned(),
+        pin,
+        authorities,
+        chains: OnceLock::new(),
+        provider: provider.clone(),
+        seen,
+    };
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("TLS could not be set up").because(error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Checks chain and name, or the pin for the one host that has one. A proxy on the way is another host.
+#[derive(Debug)]
+struct Trust {
+    host: String,
+    pin: Option<Fingerprint>,
+    authorities: Vec<CertificateDer<'static>>,
+    /// Made at the first handshake that needs it: reading the system's store costs milliseconds, and
+    /// neither plain http nor a pinned host needs it.
+    chains: OnceLock<Result<Verifier, rustls::Error>>,
+    provider: Arc<CryptoProvider>,
+    seen: Seen,
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if server_name.to_str().eq_ignore_ascii_case(&self.host) {
+            let shown = Fingerprint::of(end_entity);
+            self.seen.set(shown);
+            if let Some(pin) = self.pin {
+                return if pin == shown {
+                    Ok(ServerCertVerified::assertion())
+                } else {
+                    Err(ApplicationVerificationFailure.into())
+                };
+            }
+        }
+        let chains = self.chains.get_or_init(|| {
+            Verifier::new_with_extra_roots(self.authorities.clone(), self.provider.clone())
+        });
+        match chains {
+            Ok(chains) => chains.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_read_as_other_tools_print_them() {
+        // SHA-256 of nothing, a published constant.
+        let plain = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let pairs: Vec<_> = plain
+            .to_uppercase()
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8(pair.to_vec()).unwrap())
+            .collect();
+        assert_eq!(
+            Fingerprint::parse(&pairs.join(":")).unwrap(),
+            Fingerprint::of(b"")
+        );
+        assert_eq!(Fingerprint::of(b"").to_string(), plain);
+        for wrong in ["", "e3b0", &plain.replace('e', "g"), &format!("{plain}00")] {
+            let error = Fingerprint::parse(wrong).unwrap_err();
+            assert!(error.hint_text().unwrap().contains("64 hex digits"));
+        }
+    }
+
+    #[test]
+    fn bad_authorities_name_their_place() {
+        let missing = authorities(&[PathBuf::from("no-such.pem")], None).unwrap_err();
+        assert!(missing.to_string().contains("CA file no-such.pem"));
+        let empty = authorities(&[], Some("hello")).unwrap_err();
+        assert_eq!(empty.message(), "ca_pem holds no certificate");
+        let junk = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+        let junk = authorities(&[], Some(junk)).unwrap_err();
+        assert_eq!(
+            junk.message(),
+            "ca_pem holds a certificate that cannot be a CA"
+        );
+    }
+}
