@@ -1,0 +1,78 @@
+//! What a connector crate exports: one static [`Connector`] value.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use schemars::Schema;
+use serde_json::Value as Json;
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::fake::{Fake, FakeOptions};
+use crate::target::{Capabilities, Target};
+
+/// What a connector gets from the outside besides its configuration.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The clock that limiters and back-off wait on.
+    pub clock: Clock,
+    /// More CA files to trust, from `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE`.
+    pub ca_files: Vec<PathBuf>,
+    /// Our installation's name in marks (default `main`).
+    pub installation: String,
+}
+
+impl Environment {
+    /// No CA files, installation `main`.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            ca_files: Vec::new(),
+            installation: "main".to_owned(),
+        }
+    }
+}
+
+/// Makes the targets of a configuration.
+pub type MakeTargets = fn(Json, &Environment) -> Result<Vec<Arc<dyn Target>>>;
+
+/// A vendor connector: everything the operator, the manifests and the contract suite need to know.
+#[derive(Clone, Copy)]
+pub struct Connector {
+    /// Its name on the command line and in configuration.
+    pub name: &'static str,
+    /// The product's name.
+    pub title: &'static str,
+    /// Its mechanisms, the default first.
+    pub mechanisms: &'static [&'static Capabilities],
+    /// The JSON schema of its configuration.
+    pub schema: fn() -> Schema,
+    /// Reads a configuration and makes one target per device and mechanism. No call is made. An error
+    /// names the field.
+    pub targets: MakeTargets,
+    /// Starts the fake vendor on loopback.
+    pub fake: fn(FakeOptions) -> BoxFuture<'static, Result<Fake>>,
+    /// Field names by which a configuration tells the vendor's own management hosts, which are never
+    /// blocked; each a string, or an array of objects with that field (`firewalls.base_ip`).
+    pub management_hosts: &'static [&'static str],
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A map from kind to mechanism, or one for all: the `mechanism` setting of a target.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum MechanismChoice {
+    /// One mechanism for every kind it takes.
+    One(String),
+    /// By kind; kinds that are not named are not sent.
+    ByKind(BTreeMap<crate::indicator::Kind, String>),
+}

@@ -1,0 +1,412 @@
+//! What a vendor connector implements. A target translates and transports: it computes no difference,
+//! chooses nothing to delete, reads no clock, retries nothing, never sleeps, never batches, and does not
+//! know what a dry run is. One [`Target`] is one mechanism on one device.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::{Error, Result};
+use crate::indicator::{Kind, Value};
+use crate::ownership::Owner;
+
+/// Whether an entry stops the thing or only tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It is stopped.
+    Prevent,
+    /// It is reported.
+    Detect,
+}
+
+/// What a mechanism does with one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindSupport {
+    /// The kind.
+    pub kind: Kind,
+    /// What an entry of it achieves.
+    pub effect: Effect,
+    /// Whether networks wider than one host are taken; only meaningful for addresses.
+    pub networks: bool,
+    /// Whether the vendor also matches what is below the entry: names below a domain, longer paths
+    /// below a URL, the host's URLs below a domain. Such an entry is refused where it would hit
+    /// something excluded.
+    pub matches_below: bool,
+}
+
+/// How the end of an entry of ours is known without the collection that asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKnownBy {
+    /// The vendor keeps it and returns it when listed.
+    Native,
+    /// It stands in our mark.
+    Mark,
+    /// Only our own record has it.
+    Ledger,
+}
+
+/// The vendor's own expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NativeEnd {
+    /// The vendor's unit; ends are rounded up to it.
+    pub unit: Duration,
+    /// The longest end the vendor takes, counted from now.
+    pub max: Option<Duration>,
+    /// Whether the vendor removes the entry at its end. Falcon only disarms it: then we delete.
+    pub deletes: bool,
+}
+
+/// What proves that an entry is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A mark in a text field of the entry, of at most so many characters.
+    Mark {
+        /// Length of the field in characters.
+        max_length: usize,
+    },
+    /// A container that is wholly ours: [`Held::container`] names its owner. Where the vendor's
+    /// container does not name one, the ledger decides.
+    Container,
+    /// Only the ledger.
+    Ledger,
+}
+
+/// How far entries that are not ours can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A listing shows them all.
+    Listed,
+    /// Only by asking for a value.
+    LookedUp,
+    /// They live elsewhere, an equal value of ours stands beside them.
+    Coexists,
+}
+
+/// How much one call changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// Entries one by one.
+    Row,
+    /// Members of a list, added and removed.
+    List,
+    /// A whole list published at once, or by difference.
+    Feed,
+}
+
+/// A documented rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateWindow {
+    /// The endpoint class it counts; `"*"` counts every call.
+    pub class: &'static str,
+    /// Calls allowed …
+    pub calls: u32,
+    /// … in this time.
+    pub per: Duration,
+}
+
+/// What a mechanism can do, true for every device of its kind. Each has a contract test that fails
+/// where it is a lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Its name in configuration.
+    pub mechanism: &'static str,
+    /// One line for `cordon connectors`.
+    pub summary: &'static str,
+    /// The kinds taken, in canonical order.
+    pub kinds: &'static [KindSupport],
+    /// How an end is known.
+    pub end_known_by: EndKnownBy,
+    /// The vendor's own expiry, if it has one.
+    pub native_end: Option<NativeEnd>,
+    /// What proves ownership.
+    pub proof: Proof,
+    /// What is seen of others' entries.
+    pub foreign: Foreign,
+    /// How much one call changes.
+    pub granularity: Granularity,
+    /// Most entries per add or update call (at least 1); the connector may pack less by size.
+    pub write_batch: usize,
+    /// Most entries per remove call (at least 1).
+    pub remove_batch: usize,
+    /// Most entries one call of a full listing returns (at least 1): what a read-back costs.
+    pub list_page: usize,
+    /// Most values one lookup call takes; 0 where [`Scope::Values`] costs as much as [`Scope::All`].
+    pub lookup_batch: usize,
+    /// Most entries the vendor takes in all, others' included; [`Facts::capacity`] goes before it.
+    pub capacity: Option<usize>,
+    /// Whether changes are stored first and enforced by a commit ([`Target::staged`]).
+    pub staged: bool,
+    /// Documented rate limits.
+    pub rate: &'static [RateWindow],
+    /// The vendor rights that are needed, for people.
+    pub rights: &'static [&'static str],
+}
+
+impl Capabilities {
+    /// What it does with a kind; `None` where the kind is not taken.
+    pub fn kind(&self, kind: Kind) -> Option<&KindSupport> {
+        self.kinds.iter().find(|support| support.kind == kind)
+    }
+}
+
+/// What was found out about a device when it was opened.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The product's version as it gives it.
+    pub version: Option<String>,
+    /// The vendor's clock, from its `Date` header.
+    pub vendor_time: Option<DateTime<Utc>>,
+    /// Most entries in all, by kind group: pairs of kinds that share a limit, and the limit.
+    pub capacity: Vec<CapacityPool>,
+    /// The owner of the container that this mechanism writes to, where the container itself names one
+    /// ([`Proof::Container`]); another owner is refused there.
+    pub container: Option<Owner>,
+    /// Kinds that the mechanism takes and this device does not as it is set up, and why, in words.
+    pub unavailable: Vec<(Kind, String)>,
+}
+
+/// Kinds that share a limit. A kind that stands in no pool is bound by [`Capabilities::capacity`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapacityPool {
+    /// The kinds.
+    pub kinds: Vec<Kind>,
+    /// Most entries of them together, others' included.
+    pub limit: usize,
+}
+
+/// One line of `check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is as needed.
+    pub level: Level,
+    /// What was looked at, in two or three words, for instance `scope write`.
+    pub subject: Cow<'static, str>,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How a finding bears on blocking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As needed.
+    Ok,
+    /// Blocking works, something around it does not.
+    Warning,
+    /// Blocking does not work.
+    Missing,
+}
+
+/// Which device and mechanism: leases, guards, ledger rows and capacity are kept per key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetKey {
+    /// The connector's name.
+    pub connector: &'static str,
+    /// The vendor account: what two configured names for the same thing share (host, customer id).
+    pub account: String,
+    /// The mechanism.
+    pub mechanism: &'static str,
+    /// The device and its division, for instance `192.0.2.1/root`; empty where there is only one.
+    pub device: String,
+}
+
+impl fmt::Display for TargetKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.connector, self.account, self.mechanism)?;
+        if !self.device.is_empty() {
+            write!(f, ":{}", self.device)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the vendor holds: one entry, ours or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The vendor's handle; opaque to the SDK, given back with updates and removals.
+    pub id: Box<str>,
+    /// Its value.
+    pub value: Value,
+    /// The text field that carries marks, as the vendor returned it.
+    pub note: Option<Box<str>>,
+    /// The vendor's own end, if it has one.
+    pub expires: Option<DateTime<Utc>>,
+    /// The owner of the container it was found in, where a container proves ownership.
+    pub container: Option<Owner>,
+    /// Whether it acts now. A disarmed, expired or allowing entry does not.
+    pub blocks: bool,
+    /// Whether it is an *allow* entry; such a one is never adopted.
+    pub allows: bool,
+    /// Whether everything but end and note is as [`Target::apply`] would write it.
+    pub conforms: bool,
+    /// Whether the vendor lets us change it (not inherited, not referenced by others).
+    pub writable: bool,
+}
+
+/// What to list.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// Everything the mechanism can see.
+    All,
+    /// These values only; canonical as [`Target::accept`] returned them.
+    Values(&'a [Value]),
+}
+
+/// An entry to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Its value, as [`Target::accept`] returned it.
+    pub value: Value,
+    /// The vendor's handle; `None` for an addition.
+    pub id: Option<Box<str>>,
+    /// The native end to write, already rounded and bounded; `None` writes no end and clears one that
+    /// is there.
+    pub expires: Option<DateTime<Utc>>,
+    /// The text field to write: marks, then words for people.
+    pub note: String,
+    /// Write end and note alone and leave everything else as it is: somebody else's entry that takes our
+    /// mark, or is given back.
+    pub note_and_end_only: bool,
+    /// The end that the vendor holds now. Some vendors refuse a past end that is sent again.
+    pub held_expires: Option<DateTime<Utc>>,
+}
+
+/// An entry to take away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The vendor's handle.
+    pub id: Box<str>,
+    /// Its value.
+    pub value: Value,
+}
+
+/// One call's worth of changes of one sort, at most [`Capabilities::write_batch`] or
+/// [`Capabilities::remove_batch`] long, never empty.
+#[derive(Clone, Copy, Debug)]
+pub enum Batch<'a> {
+    /// New entries.
+    Add(&'a [Write]),
+    /// Changed entries; every one has an id.
+    Update(&'a [Write]),
+    /// Entries to take away.
+    Remove(&'a [Removal]),
+}
+
+impl Batch<'_> {
+    /// How many changes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Add(writes) | Self::Update(writes) => writes.len(),
+            Self::Remove(removals) => removals.len(),
+        }
+    }
+
+    /// Never true for what the executor sends.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What became of one change.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The vendor says it is done. For removals also: it was gone already.
+    Done,
+    /// The vendor refused this one, and would again; its own words.
+    Rejected(String),
+    /// Not applied because of others in its batch; may be sent again without those. Where a vendor
+    /// refuses a whole batch without naming the bad rows, every row gets this and the SDK splits.
+    NotApplied(String),
+    /// Somebody has it already: an addition met an entry that was not in the listing.
+    Exists,
+    /// Not applied, for a reason that is not the row's.
+    Failed(Error),
+    /// The answer never came: it may have been applied. The SDK settles it by looking.
+    Unknown(Error),
+}
+
+/// Why a value is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The mechanism does not take this kind or this shape of it (a network, a port, a wildcard).
+    Unsupported(Cow<'static, str>),
+}
+
+impl Rejection {
+    /// An unsupported kind or shape.
+    pub const fn unsupported(message: &'static str) -> Self {
+        Self::Unsupported(Cow::Borrowed(message))
+    }
+}
+
+/// One mechanism on one device.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a vendor target",
+    note = "implement `sdk::target::Target`; `sdk/README.md` shows the methods"
+)]
+#[async_trait::async_trait]
+pub trait Target: Send + Sync {
+    /// What the mechanism can do. Static: no call is made.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Which device and mechanism this is.
+    fn key(&self) -> &TargetKey;
+
+    /// Logs in where needed and finds out what a run cannot do without: version, limits, clock, the
+    /// container's owner. Every run pays for it, so it makes no call that only a person would read. A
+    /// device below the version that the mechanism needs is an [`crate::ErrorKind::Unsupported`] error
+    /// with a hint.
+    async fn open(&self) -> Result<Facts>;
+
+    /// What `check` looks at after [`Target::open`]: rights, limits, what is missing on the vendor's
+    /// side, in the order of looking. Changes nothing. A right that is missing is a finding; an error is
+    /// a vendor that does not answer.
+    async fn examine(&self, facts: &Facts) -> Result<Vec<Finding>>;
+
+    /// The form in which the vendor will return this value when listed, or why it is not taken. Pure.
+    fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection>;
+
+    /// What the vendor holds, entries of others included as far as [`Capabilities::foreign`] says.
+    /// Complete, or an error.
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>>;
+
+    /// Applies one batch; one outcome per row, in the same order.
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome>;
+
+    /// The staging side, where changes are stored first and enforced by a commit.
+    fn staged(&self) -> Option<&dyn Staged> {
+        None
+    }
+
+    /// Calls made so far, for the report.
+    fn calls(&self) -> Calls {
+        Calls::default()
+    }
+}
+
+/// Vendors that store changes first and enforce them by a commit.
+#[async_trait::async_trait]
+pub trait Staged: Send + Sync {
+    /// Whether something is stored and not enforced, and whose it is as far as the vendor tells.
+    async fn pending(&self) -> Result<Option<String>>;
+
+    /// Enforces what is stored; waits until the vendor says so.
+    async fn commit(&self) -> Result<()>;
+
+    /// Drops what this session stored, if the vendor can.
+    async fn discard(&self) -> Result<()>;
+}
+
+/// Calls made to a vendor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls that change nothing, logins included.
+    pub read: u64,
+    /// Calls that may change something.
+    pub write: u64,
+    /// Repetitions among them.
+    pub retried: u64,
+}
