@@ -1,0 +1,402 @@
+//! Sending a plan: batches of the vendor's size, one outcome per entry, one bad entry never sinks the rest,
+//! and a call whose fate is unknown is settled by looking.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::error::{Error, ErrorKind};
+use crate::indicator::{Kind, Value};
+use crate::ownership::{Observed, Viewer, observe};
+use crate::plan::{Change, Operation, What};
+use crate::store::LedgerRow;
+use crate::target::{Batch, CapacityPool, Outcome, Proof, Removal, Scope, Target, Write};
+
+use super::ledger::Book;
+
+/// What became of the changes that were not done.
+#[derive(Debug)]
+pub(super) struct Undone {
+    pub(super) change: Change,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Executed {
+    pub(super) done: Vec<Change>,
+    pub(super) undone: Vec<Undone>,
+    /// What stopped it before the end.
+    pub(super) stopped: Option<Error>,
+}
+
+/// Sends changes to one target.
+pub(super) struct Executor<'a> {
+    pub(super) target: &'a dyn Target,
+    pub(super) viewer: Viewer<'a>,
+    pub(super) book: Book<'a>,
+    pub(super) progress: Option<super::Progress>,
+    pub(super) result: Executed,
+    /// Kinds of which the vendor said that it is full: what is left of their additions has no room.
+    pub(super) full: Vec<Kind>,
+    /// Which kinds share a limit.
+    pub(super) pools: Vec<CapacityPool>,
+    pub(super) total: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Add,
+    Update,
+    Remove,
+    Record,
+}
+
+impl Change {
+    fn sort(&self) -> Sort {
+        match self.operation {
+            Operation::Add(_) => Sort::Add,
+            Operation::Update(_) => Sort::Update,
+            Operation::Remove(_) => Sort::Remove,
+            Operation::Record => Sort::Record,
+        }
+    }
+}
+
+impl Executor<'_> {
+    /// Sends everything; removals first where room is short, otherwise additions first.
+    pub(super) async fn run(mut self, changes: Vec<Change>, short_of_room: bool) -> Executed {
+        self.total = changes.len();
+        let order = if short_of_room {
+            [Sort::Record, Sort::Remove, Sort::Update, Sort::Add]
+        } else {
+            [Sort::Record, Sort::Add, Sort::Update, Sort::Remove]
+        };
+        let mut by_sort: [Vec<Change>; 4] = Default::default();
+        for change in changes {
+            let place = order
+                .iter()
+                .position(|sort| *sort == change.sort())
+                .unwrap_or_default();
+            by_sort[place].push(change);
+        }
+        for (sort, mut changes) in order.into_iter().zip(by_sort) {
+            if sort == Sort::Add {
+                // The best first, should the vendor run out of room.
+                changes.sort_by_key(|change| change.rank);
+            }
+            self.group(sort, changes).await;
+        }
+        self.result
+    }
+
+    async fn group(&mut self, sort: Sort, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        if sort == Sort::Record {
+            self.finish(changes, Vec::new(), Vec::new()).await;
+            return;
+        }
+        let capabilities = self.target.capabilities();
+        let size = match sort {
+            Sort::Remove => capabilities.remove_batch,
+            _ => capabilities.write_batch,
+        }
+        .max(1);
+        let mut queue: VecDeque<(Vec<Change>, bool)> = VecDeque::new();
+        let mut changes = changes.into_iter();
+        loop {
+            let chunk: Vec<Change> = changes.by_ref().take(size).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            queue.push_back((chunk, true));
+        }
+        while let Some((batch, fresh)) = queue.pop_front() {
+            if let Some(progress) = &self.progress {
+                let done = self.result.done.len();
+                progress(&format!("{done} of {} changes", self.total));
+            }
+            let (no_room, batch): (Vec<Change>, Vec<Change>) = batch
+                .into_iter()
+                .partition(|change| sort == Sort::Add && self.full.contains(&change.value.kind()));
+            self.give_up(no_room, "capacity", "the vendor has no room left");
+            if batch.is_empty() {
+                continue;
+            }
+            if let Some(error) = &self.result.stopped {
+                let message = format!("not attempted: {error}");
+                self.give_up(batch, "not-attempted", &message);
+            } else {
+                self.send(sort, batch, fresh, &mut queue).await;
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        sort: Sort,
+        batch: Vec<Change>,
+        fresh: bool,
+        queue: &mut VecDeque<(Vec<Change>, bool)>,
+    ) {
+        if !matches!(self.target.capabilities().proof, Proof::Mark { .. })
+            && let Err(error) = self.book.intend(&batch).await
+        {
+            // What cannot be recorded is not done: nobody could prove it ours later.
+            let message = format!("not attempted, the record cannot be written: {error}");
+            self.give_up(batch, "not-attempted", &message);
+            self.result.stopped = Some(error);
+            return;
+        }
+        let outcomes = self.apply(sort, &batch).await;
+        if outcomes.len() != batch.len() {
+            let error = Error::internal(format!(
+                "the connector gave {} outcomes for {} changes",
+                outcomes.len(),
+                batch.len()
+            ));
+            self.give_up(batch, "failed", &error.to_string());
+            self.result.stopped = Some(error);
+            return;
+        }
+        let size = batch.len();
+        let mut done = Vec::new();
+        let mut undone: Vec<Undone> = Vec::new();
+        let mut again: Vec<Change> = Vec::new();
+        let mut why_again = String::new();
+        let mut unsure: Vec<(Change, Option<Error>)> = Vec::new();
+        for (change, outcome) in batch.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done => done.push(change),
+                Outcome::Rejected(message) => undone.push(Undone {
+                    change,
+                    reason: "rejected",
+                    message: format!("the vendor refused it: {message}"),
+                }),
+                Outcome::NotApplied(message) => {
+                    why_again = message;
+                    again.push(change);
+                }
+                Outcome::Exists => unsure.push((change, None)),
+                Outcome::Unknown(error) => unsure.push((change, Some(error))),
+                Outcome::Failed(error) => {
+                    let reason = if error.kind() == ErrorKind::Full {
+                        self.fill(change.value.kind());
+                        "capacity"
+                    } else {
+                        "failed"
+                    };
+                    undone.push(Undone {
+                        change,
+                        reason,
+                        message: error.to_string(),
+                    });
+                    if stops(&error) && self.result.stopped.is_none() {
+                        self.result.stopped = Some(error);
+                    }
+                }
+            }
+        }
+        if again.len() == size {
+            // The vendor refused the whole batch and named no row: look for the bad ones by halves.
+            if size == 1 {
+                undone.extend(again.into_iter().map(|change| Undone {
+                    change,
+                    reason: "rejected",
+                    message: format!("the vendor refused it: {why_again}"),
+                }));
+            } else {
+                let second = again.split_off(size / 2);
+                queue.push_front((second, true));
+                queue.push_front((again, true));
+            }
+        } else if !again.is_empty() {
+            queue.push_front((again, true));
+        }
+        if !unsure.is_empty() {
+            self.look(unsure, fresh, &mut done, &mut undone, queue)
+                .await;
+        }
+        let (unknown, undone): (Vec<Undone>, Vec<Undone>) = undone
+            .into_iter()
+            .partition(|undone| undone.reason == "unknown");
+        self.finish(done, undone, unknown).await;
+    }
+
+    /// Settles changes whose fate is unknown by looking; what is certainly not there is sent once more.
+    async fn look(
+        &mut self,
+        unsure: Vec<(Change, Option<Error>)>,
+        fresh: bool,
+        done: &mut Vec<Change>,
+        undone: &mut Vec<Undone>,
+        queue: &mut VecDeque<(Vec<Change>, bool)>,
+    ) {
+        let values: Vec<Value> = unsure
+            .iter()
+            .map(|(change, _)| change.value.clone())
+            .collect();
+        let scope = if self.target.capabilities().lookup_batch > 0 {
+            Scope::Values(&values)
+        } else {
+            Scope::All
+        };
+        let listing = match self.target.list(scope).await {
+            Ok(listing) => listing,
+            Err(error) => {
+                for (change, cause) in unsure {
+                    let message = cause.map_or_else(
+                        || format!("it is there already, and looking at it failed: {error}"),
+                        |cause| format!("{cause}; looking whether it was applied failed: {error}"),
+                    );
+                    undone.push(Undone {
+                        change,
+                        reason: "unknown",
+                        message,
+                    });
+                }
+                if stops(&error) && self.result.stopped.is_none() {
+                    self.result.stopped = Some(error);
+                }
+                return;
+            }
+        };
+        // Only an addition that was absent from the listing can be ours without a mark.
+        let rows: Vec<LedgerRow> = unsure
+            .iter()
+            .filter(|(change, cause)| cause.is_some() && change.what == What::Add)
+            .map(|(change, _)| self.book_row(change))
+            .collect();
+        let observed = observe(
+            listing,
+            &rows,
+            self.target.capabilities().proof,
+            self.viewer,
+        );
+        let mut there: HashMap<&Value, Vec<&Observed>> = HashMap::new();
+        for entry in &observed {
+            there.entry(&entry.held.value).or_default().push(entry);
+        }
+        let mut again = Vec::new();
+        for (change, cause) in unsure {
+            let entries = there.get(&change.value).map_or(&[][..], Vec::as_slice);
+            match (landed(&change, entries, self.viewer), cause) {
+                (true, _) => done.push(change),
+                (false, Some(cause)) if !fresh => undone.push(Undone {
+                    change,
+                    reason: "unknown",
+                    message: format!("sent twice without an answer: {cause}"),
+                }),
+                (false, Some(_)) => again.push(change),
+                (false, None) => undone.push(Undone {
+                    change,
+                    reason: "foreign",
+                    message: "somebody else's entry with this value is there".to_owned(),
+                }),
+            }
+        }
+        if !again.is_empty() {
+            queue.push_front((again, false));
+        }
+    }
+
+    fn book_row(&self, change: &Change) -> LedgerRow {
+        LedgerRow {
+            value: change.value.clone(),
+            owner: self.viewer.owner.clone(),
+            until: change.until,
+            sources: String::new(),
+            state: crate::store::RowState::Adding { was_absent: true },
+            at: self.book.now,
+        }
+    }
+
+    async fn apply(&self, sort: Sort, batch: &[Change]) -> Vec<Outcome> {
+        let writes = || -> Vec<Write> {
+            batch
+                .iter()
+                .filter_map(|change| match &change.operation {
+                    Operation::Add(write) | Operation::Update(write) => Some(write.clone()),
+                    _ => None,
+                })
+                .collect()
+        };
+        match sort {
+            Sort::Add => self.target.apply(Batch::Add(&writes())).await,
+            Sort::Update => self.target.apply(Batch::Update(&writes())).await,
+            Sort::Remove | Sort::Record => {
+                let removals: Vec<Removal> = batch
+                    .iter()
+                    .filter_map(|change| match &change.operation {
+                        Operation::Remove(removal) => Some(removal.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                self.target.apply(Batch::Remove(&removals)).await
+            }
+        }
+    }
+
+    /// Notes that there is no room for a kind, nor for those that share its limit.
+    fn fill(&mut self, kind: Kind) {
+        let pool = self.pools.iter().find(|pool| pool.kinds.contains(&kind));
+        match pool {
+            Some(pool) => self.full.extend(pool.kinds.iter().copied()),
+            None => self.full.extend(Kind::ALL),
+        }
+    }
+
+    fn give_up(&mut self, batch: Vec<Change>, reason: &'static str, message: &str) {
+        self.result
+            .undone
+            .extend(batch.into_iter().map(|change| Undone {
+                change,
+                reason,
+                message: message.to_owned(),
+            }));
+    }
+
+    async fn finish(&mut self, done: Vec<Change>, undone: Vec<Undone>, unknown: Vec<Undone>) {
+        let settled: Vec<&Change> = done.iter().collect();
+        let failed: Vec<&Change> = undone.iter().map(|undone| &undone.change).collect();
+        if let Err(error) = self.book.settle(&settled, &failed).await
+            && self.result.stopped.is_none()
+        {
+            self.result.stopped = Some(error);
+        }
+        self.result.done.extend(done);
+        self.result.undone.extend(undone);
+        self.result.undone.extend(unknown);
+    }
+}
+
+/// Whether a change is visible in what is there.
+fn landed(change: &Change, entries: &[&Observed], viewer: Viewer<'_>) -> bool {
+    match &change.operation {
+        Operation::Record => true,
+        Operation::Add(_) => entries
+            .iter()
+            .any(|entry| entry.claim(viewer.owner).is_some()),
+        Operation::Remove(removal) => !entries.iter().any(|entry| entry.held.id == removal.id),
+        Operation::Update(write) => entries.iter().any(|entry| {
+            Some(&entry.held.id) == write.id.as_ref()
+                && entry.held.expires == write.expires
+                && entry.held.note.as_deref().unwrap_or_default().trim() == write.note.trim()
+        }),
+    }
+}
+
+/// Whether an error means that nothing more should be sent to this device now.
+fn stops(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Auth
+            | ErrorKind::Denied
+            | ErrorKind::Unavailable
+            | ErrorKind::RateLimited
+            | ErrorKind::Cancelled
+            | ErrorKind::Config
+            | ErrorKind::Internal
+    )
+}

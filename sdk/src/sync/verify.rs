@@ -1,0 +1,280 @@
+//! After the changes: commit, look at what is enforced, and remember.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::error::Result;
+use crate::indicator::Value;
+use crate::ownership::{Observed, Viewer, observe};
+use crate::plan::{Change, Guarded, History, Operation, Plan, RemovalReason, What};
+use crate::report::Verified;
+use crate::store::{LedgerRow, RunRecord, Store};
+use crate::target::{Scope, Target};
+
+use super::device::DeviceRun;
+use super::execute::Executed;
+use super::{Context, Task};
+
+pub(super) async fn commit(
+    target: &dyn Target,
+    executed: &Executed,
+    owed: bool,
+    store: Option<&Arc<dyn Store>>,
+    owed_key: &str,
+) -> Result<()> {
+    let Some(staged) = target.staged() else {
+        return Ok(());
+    };
+    let changed = executed
+        .done
+        .iter()
+        .any(|change| change.operation != Operation::Record);
+    if !changed && !owed && executed.undone.is_empty() {
+        return Ok(());
+    }
+    staged.commit().await?;
+    if let Some(store) = store {
+        store.set(owed_key, None).await?;
+    }
+    Ok(())
+}
+
+/// Ledger rows of ours for which nothing is there and nothing was done.
+pub(super) fn gone(
+    task: &Task,
+    rows: &HashMap<&Value, &LedgerRow>,
+    observed: &[Observed],
+    executed: &Executed,
+    whole: bool,
+) -> Vec<Value> {
+    if !whole || rows.is_empty() {
+        return Vec::new();
+    }
+    let there: HashSet<&Value> = observed
+        .iter()
+        .filter(|entry| entry.claim(&task.owner).is_some())
+        .map(|entry| &entry.held.value)
+        .chain(executed.done.iter().map(|change| &change.value))
+        .chain(executed.undone.iter().map(|undone| &undone.change.value))
+        .collect();
+    rows.keys()
+        .filter(|value| !there.contains(*value))
+        .map(|value| (*value).clone())
+        .collect()
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a look back compares")]
+pub(super) async fn read_back(
+    target: &dyn Target,
+    executed: &Executed,
+    lookup: &Option<Vec<Value>>,
+    listing_calls: u64,
+    observed: &[Observed],
+    viewer: Viewer<'_>,
+    rows: &[LedgerRow],
+    context: &Context,
+) -> Verified {
+    let changed: Vec<&Change> = executed
+        .done
+        .iter()
+        .filter(|change| change.operation != Operation::Record)
+        .collect();
+    if changed.is_empty() {
+        // The listing just taken shows everything as it should be.
+        return if executed.undone.is_empty() {
+            Verified::Yes
+        } else {
+            Verified::NotChecked
+        };
+    }
+    let capabilities = target.capabilities();
+    let mut values: Vec<Value> = changed.iter().map(|change| change.value.clone()).collect();
+    values.sort_unstable();
+    values.dedup();
+    let by_value = match (lookup, capabilities.lookup_batch) {
+        (_, 0) => None,
+        (_, batch) => Some(values.len().div_ceil(batch) as u64),
+    };
+    let all = (lookup.is_none()).then(|| {
+        ((observed.len() + changed.len()).div_ceil(capabilities.list_page.max(1)) + 1) as u64
+    });
+    let (scope, cost) = match (by_value, all) {
+        (Some(few), Some(all)) if few < all => (Scope::Values(&values), few),
+        (Some(few), None) => (Scope::Values(&values), few),
+        (_, Some(all)) => (Scope::All, all),
+        (None, None) => return Verified::NotChecked,
+    };
+    if cost > listing_calls.max(20) {
+        return Verified::NotChecked;
+    }
+    let added: Vec<LedgerRow> = changed
+        .iter()
+        .filter(|change| !matches!(change.what, What::Remove(_)))
+        .map(|change| LedgerRow {
+            value: change.value.clone(),
+            owner: viewer.owner.clone(),
+            until: change.until,
+            sources: String::new(),
+            state: crate::store::RowState::Settled,
+            at: context.environment.clock.now(),
+        })
+        .chain(
+            rows.iter()
+                .filter(|row| row.owner != *viewer.owner)
+                .cloned(),
+        )
+        .collect();
+    // Some vendors show what they stored a moment later.
+    for wait in [0u64, 2, 4] {
+        if wait > 0 {
+            context
+                .environment
+                .clock
+                .sleep(std::time::Duration::from_secs(wait))
+                .await;
+        }
+        let Ok(listing) = target.list(scope).await else {
+            return Verified::NotChecked;
+        };
+        let now = observe(listing, &added, capabilities.proof, viewer);
+        if changed
+            .iter()
+            .all(|change| as_written(change, &now, viewer))
+        {
+            return Verified::Yes;
+        }
+    }
+    Verified::No
+}
+
+fn as_written(change: &Change, now: &[Observed], viewer: Viewer<'_>) -> bool {
+    let start = now.partition_point(|entry| entry.held.value < change.value);
+    let mut entries = now[start..]
+        .iter()
+        .take_while(|entry| entry.held.value == change.value);
+    match &change.operation {
+        Operation::Remove(removal) => !entries.any(|entry| entry.held.id == removal.id),
+        _ if matches!(change.what, What::Remove(_)) => {
+            !entries.any(|entry| entry.claim(viewer.owner).is_some())
+        }
+        _ => entries.any(|entry| entry.claim(viewer.owner).is_some() && entry.held.blocks),
+    }
+}
+
+pub(super) async fn history(
+    key: &str,
+    task: &Task,
+    plan: &Plan,
+    observed: &[Observed],
+    now: DateTime<Utc>,
+    context: &Context,
+) -> Result<History> {
+    let mut history = History {
+        ran_before: plan.mine > 0,
+        most: plan.mine,
+        ..History::default()
+    };
+    for entry in observed {
+        if let (Value::Ipv4(net), Some(_)) = (&entry.held.value, entry.claim(&task.owner)) {
+            history.ipv4_space += 1u64 << (32 - net.prefix_len());
+        }
+    }
+    if let Some(store) = &context.store {
+        for run in store.runs(key, Some(&task.owner), 3_000).await? {
+            history.ran_before = true;
+            if now - run.at <= TimeDelta::hours(24) {
+                history.most = history.most.max(run.held);
+                history.removals += run.counted_removals;
+                history.revocations += run.counted_revocations;
+            }
+        }
+    }
+    Ok(history)
+}
+
+/// What a run did, under the names that its report uses.
+fn counts(executed: &Executed) -> serde_json::Value {
+    let count = |what: What| {
+        executed
+            .done
+            .iter()
+            .filter(|change| change.what == what)
+            .count()
+    };
+    serde_json::json!({
+        "added": count(What::Add),
+        "updated": count(What::Update),
+        "renewed": count(What::Renew),
+        "adopted": count(What::Adopt),
+        "removed": {
+            "expired": count(What::Remove(RemovalReason::Expired)),
+            "revoked": count(What::Remove(RemovalReason::Revoked)),
+            "excluded": count(What::Remove(RemovalReason::Excluded)),
+            "withdrawn": count(What::Remove(RemovalReason::Withdrawn)),
+            "capacity": count(What::Remove(RemovalReason::Capacity)),
+        },
+        "failed": executed.undone.len(),
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a run leaves behind")]
+pub(super) async fn remember(
+    key: &str,
+    task: &Task,
+    run_id: &str,
+    mine_before: usize,
+    guarded: &Guarded,
+    approved: bool,
+    device: &DeviceRun,
+    context: &Context,
+) -> Result<()> {
+    let Some(store) = &context.store else {
+        return Ok(());
+    };
+    let executed = &device.executed;
+    let added = executed
+        .done
+        .iter()
+        .filter(|change| change.what == What::Add)
+        .count();
+    let removed = executed
+        .done
+        .iter()
+        .filter(|change| matches!(change.what, What::Remove(_)))
+        .count();
+    let status = match (&device.held, executed.undone.is_empty(), &executed.stopped) {
+        (_, _, Some(_)) => "partial",
+        (Some(_), ..) => "held",
+        (None, false, None) => "partial",
+        (None, true, None) => "ok",
+    };
+    // What was replaced in the same run is no loss, and what a person approved does not count again.
+    let counted = |count: usize| {
+        if approved {
+            0
+        } else {
+            count.saturating_sub(added)
+        }
+    };
+    let now = context.environment.clock.now();
+    store
+        .record_run(&RunRecord {
+            id: run_id.to_owned(),
+            target: key.to_owned(),
+            owner: task.owner.clone(),
+            at: now,
+            status: status.to_owned(),
+            actor: context.actor.clone(),
+            // What it had before counts too: the guard measures against the most it had.
+            held: (mine_before + added)
+                .saturating_sub(removed)
+                .max(mine_before),
+            counted_removals: counted(guarded.counted_removals),
+            counted_revocations: counted(guarded.counted_revocations),
+            report: counts(executed).to_string(),
+        })
+        .await?;
+    store.set("clock", Some(&now.to_rfc3339())).await
+}
