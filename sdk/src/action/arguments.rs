@@ -1,0 +1,163 @@
+//! The arguments of the uniform actions. A setting is declared here once: schema, manifest and
+//! documentation come from it.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
+/// Arguments of every writing action.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct Common {
+    /// Plan and report, send nothing
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    /// Values that must not be blocked, whatever the collection says: addresses, networks, names (with all
+    /// below; `=name` for the name alone), URLs, hashes
+    #[serde(default)]
+    pub(super) exclude: Vec<String>,
+    /// Owner of the entries: only its own entries are changed
+    #[serde(default)]
+    pub(super) deployment: Option<String>,
+    /// Digest of a held set that may go through
+    #[serde(default, deserialize_with = "text_or_true")]
+    pub(super) allow_mass_change: Option<String>,
+    /// Take over equal entries that somebody else made; they are given back when our reasons end
+    #[serde(default)]
+    pub(super) adopt: bool,
+}
+
+fn text_or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum TextOrBool {
+        Text(String),
+        Bool(bool),
+    }
+    Ok(match Option::<TextOrBool>::deserialize(deserializer)? {
+        Some(TextOrBool::Text(text)) if !text.is_empty() => Some(text),
+        Some(TextOrBool::Bool(true)) => Some("true".to_owned()),
+        _ => None,
+    })
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SourceFormat {
+    /// By the ending of its path: `.json` is STIX, anything else a list.
+    #[default]
+    Auto,
+    /// STIX 2.1.
+    Stix,
+    /// Text or CSV.
+    List,
+    /// A MISP warninglist.
+    Warninglist,
+}
+
+/// Make what the owner has on the target equal to a complete collection.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct SyncCollection {
+    /// Address of the collection
+    #[serde(default)]
+    pub(super) source_url: Option<String>,
+    /// What the address serves
+    #[serde(default)]
+    pub(super) source_format: SourceFormat,
+    /// The collection as STIX objects; only with `complete`
+    #[serde(default)]
+    pub(super) stix_objects: Option<Vec<Json>>,
+    /// A file with the collection as a JSON array of STIX objects; only with `complete`
+    #[serde(default)]
+    pub(super) stix_objects_path: Option<String>,
+    /// The STIX objects given are the whole collection: what is not among them is taken down
+    #[serde(default)]
+    pub(super) complete: bool,
+    /// Days after which indicators without an end are taken down
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(super) valid_for: Option<u32>,
+    /// Arguments of every writing action
+    #[serde(flatten)]
+    pub(super) common: Common,
+}
+
+/// Apply a batch of STIX objects: add the active, remove the revoked and ended.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct PushIndicators {
+    /// The STIX objects
+    #[serde(default)]
+    pub(super) stix_objects: Option<Vec<Json>>,
+    /// A file with a JSON array of STIX objects
+    #[serde(default)]
+    pub(super) stix_objects_path: Option<String>,
+    /// Days after which objects without an end are taken down
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(super) valid_for: Option<u32>,
+    /// Write entries although nobody would know when to take them down
+    #[serde(default)]
+    pub(super) accept_unbounded: bool,
+    /// Arguments of every writing action
+    #[serde(flatten)]
+    pub(super) common: Common,
+}
+
+/// Block values now.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct Block {
+    /// The values: addresses, networks, names, URLs, hashes; defanged ones are understood
+    pub(super) values: Vec<String>,
+    /// Days to block them
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(super) valid_for: Option<u32>,
+    /// Until when to block them
+    #[serde(default)]
+    pub(super) valid_until: Option<DateTime<Utc>>,
+    /// Why; written beside the entry where the vendor has room
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    /// Also send kinds that the mechanism only detects
+    #[serde(default)]
+    pub(super) accept_detection: bool,
+    /// Write entries although nobody would know when to take them down
+    #[serde(default)]
+    pub(super) accept_unbounded: bool,
+    /// Arguments of every writing action
+    #[serde(flatten)]
+    pub(super) common: Common,
+}
+
+/// Take our block of values off now.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct Unblock {
+    /// The values
+    pub(super) values: Vec<String>,
+    /// Arguments of every writing action
+    #[serde(flatten)]
+    pub(super) common: Common,
+}
+
+/// Take down what has ended, nothing else.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct RemoveExpired {
+    /// Arguments of every writing action; without `deployment` every owner of ours
+    #[serde(flatten)]
+    pub(super) common: Common,
+}
+
+/// List what we hold on the target.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListBlocked {
+    /// Only entries of this owner
+    #[serde(default)]
+    pub(super) deployment: Option<String>,
+}
+
+/// Look at credentials, rights, version, limits and what is missing on the vendor's side.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {}

@@ -1,0 +1,474 @@
+//! The writing actions.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::BufReader;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::collection::{
+    Location, Policy, ProtectionSettings, Reading, Skipped, SkippedReason, Source, SourceKind,
+};
+use crate::connector::Connector;
+use crate::error::{Error, Result};
+use crate::indicator::{Indicator, Kind, Origin, Validity, Value, ValueError, refang, split_port};
+use crate::ownership::Owner;
+use crate::report::Report;
+use crate::stix;
+use crate::sync::{self, Context, Deployment, Purpose, Read, Readings, Task, note_reading};
+
+use super::Outcome;
+use super::arguments::{
+    Block, Check, Common, ListBlocked, PushIndicators, RemoveExpired, SourceFormat, SyncCollection,
+    Unblock,
+};
+use super::setup::{Setup, set_up};
+use super::view;
+
+/// The owner of what people and playbooks do by hand.
+const BY_HAND: &str = "manual";
+
+pub(super) async fn run(
+    connector: &Connector,
+    command: &str,
+    arguments: Json,
+    configuration: Json,
+    context: &Context,
+) -> Result<Outcome> {
+    let catalog = super::catalog();
+    let Some(action) = catalog.iter().find(|action| action.command == command) else {
+        let names: Vec<&str> = catalog.iter().map(|action| action.command).collect();
+        return Err(
+            Error::input(format!("{} has no action {command:?}", connector.name))
+                .hint(format!("one of: {}", names.join(", "))),
+        );
+    };
+    refuse_unknown(&arguments, action)?;
+    // Arguments first: a wrong one should be told before a missing secret.
+    match command {
+        "sync_collection" => {
+            let arguments = read::<SyncCollection>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            report(sync_collection(arguments, &setup, context).await)
+        }
+        "push_indicators" => {
+            let arguments = read::<PushIndicators>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            report(push_indicators(arguments, &setup, context).await)
+        }
+        "block" => {
+            let arguments = read::<Block>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            report(block(arguments, &setup, context).await)
+        }
+        "unblock" => {
+            let arguments = read::<Unblock>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            report(unblock(arguments, &setup, context).await)
+        }
+        "remove_expired" => {
+            let arguments = read::<RemoveExpired>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            report(remove_expired(arguments, &setup, context).await)
+        }
+        "list_blocked" => {
+            let arguments = read::<ListBlocked>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            let owner = arguments
+                .deployment
+                .as_deref()
+                .map(Owner::new)
+                .transpose()?;
+            let context = with_setup(context, &setup, &Common::default())?;
+            json(&view::blocked(&setup.target, owner.as_ref(), &context).await?)
+        }
+        _ => {
+            read::<Check>(arguments)?;
+            let setup = set_up(connector, configuration, &context.environment)?;
+            let context = with_setup(context, &setup, &Common::default())?;
+            json(&view::check(&setup.target, &context).await)
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(arguments: Json) -> Result<T> {
+    serde_json::from_value(arguments)
+        .map_err(|error| Error::input("the arguments are not as they should be").because(error))
+}
+
+/// `#[serde(flatten)]` and `deny_unknown_fields` exclude each other: the schema knows the names.
+fn refuse_unknown(arguments: &Json, action: &super::ActionInfo) -> Result<()> {
+    let Json::Object(given) = arguments else {
+        return Err(Error::input("the arguments are not a JSON object"));
+    };
+    let known: Vec<&str> = action
+        .arguments
+        .get("properties")
+        .and_then(Json::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    for name in given.keys() {
+        if !known.contains(&name.as_str()) {
+            return Err(
+                Error::input(format!("{} has no argument {name:?}", action.command))
+                    .hint(format!("known: {}", known.join(", "))),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn report(result: Result<Report>) -> Result<Outcome> {
+    result.map(|report| Outcome::Report(Box::new(report)))
+}
+
+fn json(view: &impl serde::Serialize) -> Result<Outcome> {
+    serde_json::to_value(view)
+        .map(Outcome::View)
+        .map_err(|error| Error::internal("the result is not JSON").because(error))
+}
+
+fn with_setup(context: &Context, setup: &Setup, common: &Common) -> Result<Context> {
+    let forced = common.allow_mass_change.as_deref() == Some("true");
+    if forced && !context.attended && !setup.mass_change_unattended {
+        return Err(Error::input("allow_mass_change: true is for a person at a terminal").hint(
+            "give the digest of the held set, or set allow_mass_change_unattended in the configuration",
+        ));
+    }
+    let mut context = context.clone();
+    context.environment = setup.environment.clone();
+    context.dry_run |= common.dry_run;
+    if common.allow_mass_change.is_some() {
+        context
+            .allow_mass_change
+            .clone_from(&common.allow_mass_change);
+    }
+    Ok(context)
+}
+
+fn owner(common: &Common, setup: &Setup, default: &str) -> Result<Owner> {
+    Owner::new(
+        common
+            .deployment
+            .as_deref()
+            .or(setup.deployment.as_deref())
+            .unwrap_or(default),
+    )
+}
+
+fn default_validity(valid_for: Option<u32>) -> HashMap<Kind, TimeDelta> {
+    valid_for.map_or_else(HashMap::new, |days| {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, TimeDelta::days(i64::from(days))))
+            .collect()
+    })
+}
+
+fn protection(setup: &Setup) -> ProtectionSettings {
+    ProtectionSettings {
+        management_hosts: setup.management_hosts.clone(),
+        ..ProtectionSettings::default()
+    }
+}
+
+async fn sync_collection(
+    arguments: SyncCollection,
+    setup: &Setup,
+    context: &Context,
+) -> Result<Report> {
+    let common = &arguments.common;
+    let context = with_setup(context, setup, common)?;
+    let exclude = excluded(&common.exclude)?;
+    let (deployment, readings) = match (
+        &arguments.source_url,
+        &arguments.stix_objects,
+        &arguments.stix_objects_path,
+    ) {
+        (Some(url), None, None) => {
+            let id = blake3::hash(url.as_bytes()).to_hex();
+            let owner = owner(common, setup, &format!("c-{}", &id[..8]))?;
+            let mut deployment = Deployment::new(owner);
+            let source = Source {
+                name: "source_url".to_owned(),
+                kind: source_kind(url, arguments.source_format),
+                location: Location::Url(url.clone()),
+            };
+            let read_context = crate::collection::ReadContext {
+                environment: context.environment.clone(),
+                now: context.environment.clock.now(),
+                size_limit: crate::collection::ReadContext::DEFAULT_SIZE_LIMIT,
+            };
+            let include = Read {
+                name: source.name.clone(),
+                result: source.read(&read_context).await,
+                remembered: true,
+            };
+            deployment.include.push(source);
+            (deployment, include)
+        }
+        (None, objects, path) if objects.is_some() != path.is_some() => {
+            if !arguments.complete {
+                return Err(Error::input("stix_objects are taken as a whole collection only with complete: true")
+                    .hint("set complete if what is not among them may be taken down, or use push_indicators"));
+            }
+            if common.deployment.is_none() && setup.deployment.is_none() {
+                return Err(
+                    Error::input("sync_collection with stix_objects needs a deployment").hint(
+                        "objects carry no name of their own: give deployment, for instance \"c2\"",
+                    ),
+                );
+            }
+            let reading = stix_objects(objects.as_deref(), path.as_deref())?;
+            (
+                Deployment::new(owner(common, setup, BY_HAND)?),
+                reading.into(),
+            )
+        }
+        _ => {
+            return Err(
+                Error::input("sync_collection takes exactly one collection").hint(
+                    "give source_url, or stix_objects or stix_objects_path with complete: true",
+                ),
+            );
+        }
+    };
+    let mut deployment = deployment;
+    deployment.adopt = common.adopt;
+    deployment.protection = protection(setup);
+    deployment.policy = Policy {
+        default_validity: default_validity(arguments.valid_for),
+        ..Policy::default()
+    };
+    let readings = Readings {
+        include: vec![readings],
+        exclude: exclude.into_iter().map(Read::from).collect(),
+        protect: Vec::new(),
+    };
+    Ok(sync::sync_readings(&deployment, readings, &setup.target, &context).await)
+}
+
+fn source_kind(url: &str, format: SourceFormat) -> SourceKind {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    match format {
+        SourceFormat::Stix => SourceKind::Stix,
+        SourceFormat::List => SourceKind::List,
+        SourceFormat::Warninglist => SourceKind::Warninglist,
+        SourceFormat::Auto if path.trim_end_matches(".gz").ends_with(".json") => SourceKind::Stix,
+        SourceFormat::Auto => SourceKind::List,
+    }
+}
+
+fn stix_objects(objects: Option<&[Json]>, path: Option<&str>) -> Result<Reading> {
+    let limits = stix::ReadLimits::default();
+    match (objects, path) {
+        (Some(objects), _) => {
+            let bytes = serde_json::to_vec(objects)
+                .map_err(|error| Error::internal("objects are not JSON").because(error))?;
+            stix::read("stix_objects", bytes.as_slice(), &limits)
+        }
+        (None, Some(path)) => {
+            let file = File::open(path)
+                .map_err(|error| Error::input(format!("cannot open {path}")).because(error))?;
+            stix::read("stix_objects_path", BufReader::new(file), &limits)
+        }
+        (None, None) => Err(Error::input(
+            "neither stix_objects nor stix_objects_path is given",
+        )),
+    }
+}
+
+async fn push_indicators(
+    arguments: PushIndicators,
+    setup: &Setup,
+    context: &Context,
+) -> Result<Report> {
+    let common = &arguments.common;
+    if arguments.stix_objects.is_some() == arguments.stix_objects_path.is_some() {
+        return Err(Error::input(
+            "push_indicators takes exactly one of stix_objects and stix_objects_path",
+        ));
+    }
+    let reading = stix_objects(
+        arguments.stix_objects.as_deref(),
+        arguments.stix_objects_path.as_deref(),
+    )?;
+    let mut pushed = sync::Batch::new(owner(common, setup, BY_HAND)?, reading);
+    pushed.accept_unbounded = arguments.accept_unbounded;
+    pushed.default_validity = default_validity(arguments.valid_for);
+    batch(pushed, common, setup, context).await
+}
+
+async fn block(arguments: Block, setup: &Setup, context: &Context) -> Result<Report> {
+    let common = &arguments.common;
+    let now = context.environment.clock.now();
+    let until: Option<DateTime<Utc>> = match (arguments.valid_for, arguments.valid_until) {
+        (Some(_), Some(_)) => {
+            return Err(Error::input("give valid_for or valid_until, not both"));
+        }
+        (Some(0), None) => return Err(Error::input("valid_for is at least 1 day")),
+        (Some(days), None) => Some(now + TimeDelta::days(i64::from(days))),
+        (None, until) => until,
+    };
+    if let Some(until) = until
+        && until <= now
+    {
+        return Err(Error::input(format!("valid_until {until} has passed")));
+    }
+    let mut reading = values(&arguments.values, "values")?;
+    for indicator in &mut reading.indicators {
+        indicator.validity = Validity { from: None, until };
+    }
+    let mut blocked = sync::Batch::new(owner(common, setup, BY_HAND)?, reading);
+    blocked.accept_detection = arguments.accept_detection;
+    blocked.accept_unbounded = arguments.accept_unbounded;
+    blocked.words = arguments
+        .reason
+        .as_deref()
+        .map(|reason| plain_words(reason).into());
+    batch(blocked, common, setup, context).await
+}
+
+/// A person's words on one line, without anything that could be read as a mark.
+fn plain_words(text: &str) -> String {
+    text.split_whitespace()
+        .filter(|word| !word.starts_with("cordon:") && !word.starts_with("cordon-was:"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+async fn batch(
+    mut batch: sync::Batch,
+    common: &Common,
+    setup: &Setup,
+    context: &Context,
+) -> Result<Report> {
+    let context = with_setup(context, setup, common)?;
+    batch.exclude = excluded(&common.exclude)?.into_iter().collect();
+    batch.adopt = common.adopt;
+    batch.protection = protection(setup);
+    sync::push(batch, &setup.target, &context).await
+}
+
+async fn unblock(arguments: Unblock, setup: &Setup, context: &Context) -> Result<Report> {
+    let common = &arguments.common;
+    let context = with_setup(context, setup, common)?;
+    let started = context.environment.clock.elapsed();
+    let reading = values(&arguments.values, "values")?;
+    let removals: HashSet<Value> = reading
+        .indicators
+        .iter()
+        .map(|indicator| indicator.value.clone())
+        .collect();
+    let mut task = Task::new(owner(common, setup, BY_HAND)?, Purpose::Remove(removals));
+    note_reading(&mut task, &reading, "complete", None);
+    Ok(sync::perform(&task, &setup.target, &context, started).await)
+}
+
+async fn remove_expired(
+    arguments: RemoveExpired,
+    setup: &Setup,
+    context: &Context,
+) -> Result<Report> {
+    let common = &arguments.common;
+    let context = with_setup(context, setup, common)?;
+    let started = context.environment.clock.elapsed();
+    let named = common.deployment.as_deref().or(setup.deployment.as_deref());
+    let owners: Vec<Owner> = match named {
+        Some(name) => vec![Owner::new(name)?],
+        None => {
+            let mut names: Vec<String> = view::blocked(&setup.target, None, &context)
+                .await?
+                .entries
+                .into_iter()
+                .map(|entry| entry.owner)
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+                .iter()
+                .map(|name| Owner::new(name))
+                .collect::<Result<_>>()?
+        }
+    };
+    let mut merged: Option<Report> = None;
+    for owner in owners {
+        let task = Task::new(owner, Purpose::Expired);
+        let report = sync::perform(&task, &setup.target, &context, started).await;
+        match &mut merged {
+            None => merged = Some(report),
+            Some(merged) => {
+                merged.owner = format!("{}, {}", merged.owner, report.owner);
+                merged.merge(report);
+            }
+        }
+    }
+    match merged {
+        Some(report) => Ok(report),
+        None => {
+            let task = Task::new(Owner::new(BY_HAND)?, Purpose::Expired);
+            Ok(sync::perform(&task, &setup.target, &context, started).await)
+        }
+    }
+}
+
+/// Values given as arguments. One that is none is left out by name; if all are, that is an error.
+fn values(texts: &[String], argument: &str) -> Result<Reading> {
+    let mut reading = Reading {
+        name: argument.to_owned(),
+        ..Reading::default()
+    };
+    for (index, text) in texts.iter().enumerate() {
+        let plain = refang(text.trim());
+        let (plain, exact) = match plain.strip_prefix('=') {
+            Some(name) => (name, true),
+            None => (plain.as_ref(), false),
+        };
+        let (without_port, _) = split_port(plain);
+        match Value::detect(without_port) {
+            Ok(value) => reading.indicators.push(Indicator {
+                exact,
+                ..Indicator::bare(value, Origin::Argument)
+            }),
+            Err(error) => reading.skipped.push(Skipped {
+                place: format!("{argument}[{index}]"),
+                text: text.chars().take(200).collect(),
+                reason: match error {
+                    ValueError::Unsupported(_) => SkippedReason::Unsupported,
+                    _ => SkippedReason::Unreadable,
+                },
+                message: error.to_string().into(),
+            }),
+        }
+    }
+    if reading.indicators.is_empty() {
+        let first = reading
+            .skipped
+            .first
+            .first()
+            .map_or_else(String::new, |skipped| {
+                format!("; {:?}: {}", skipped.text, skipped.message)
+            });
+        return Err(Error::input(format!(
+            "{argument} holds nothing that can be blocked{first}"
+        )));
+    }
+    Ok(reading)
+}
+
+/// The `exclude` argument: an unreadable exclude is an error, because leaving it out would block.
+fn excluded(texts: &[String]) -> Result<Option<Reading>> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let reading = values(texts, "exclude")?;
+    match reading.skipped.first.first() {
+        Some(skipped) => Err(Error::input(format!(
+            "exclude: {:?}: {}",
+            skipped.text, skipped.message
+        ))),
+        None => Ok(Some(reading)),
+    }
+}

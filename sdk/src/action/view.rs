@@ -1,0 +1,195 @@
+//! The actions that only look.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::indicator::Kind;
+use crate::ownership::{Owner, Viewer, observe};
+use crate::sync::{Context, TargetGroup};
+use crate::target::{Finding, Level, Scope, Target};
+
+/// What `list_blocked` gives.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Blocked {
+    /// The entries, by device and value.
+    pub entries: Vec<BlockedEntry>,
+    /// How many.
+    pub count: usize,
+}
+
+/// One entry of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BlockedEntry {
+    /// The value.
+    pub value: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner.
+    pub owner: String,
+    /// Until when, RFC 3339; absent without an end, or where nobody recorded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The words beside it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Whether the vendor acts on it now.
+    pub blocks: bool,
+    /// The mechanism that holds it.
+    pub mechanism: String,
+    /// The device.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device: String,
+}
+
+/// What our installation holds on a target, every owner's or one's.
+pub async fn blocked(
+    target: &TargetGroup,
+    owner: Option<&Owner>,
+    context: &Context,
+) -> Result<Blocked> {
+    let mut entries = Vec::new();
+    // Marks are read for the installation; the owner only matters to `formerly`, which is not needed here.
+    let nobody = Owner::new("nobody")?;
+    for member in &target.members {
+        let target = &*member.target;
+        target.open().await?;
+        let key = target.key();
+        let ledger = match &context.store {
+            Some(store) => store.ledger(&key.to_string()).await?,
+            None => Vec::new(),
+        };
+        let viewer = Viewer {
+            installation: &context.environment.installation,
+            owner: &nobody,
+            formerly: &[],
+        };
+        let listing = target.list(Scope::All).await?;
+        for entry in observe(listing, &ledger, target.capabilities().proof, viewer) {
+            let kind = entry.held.value.kind();
+            if !member.kinds.is_empty() && !member.kinds.contains(&kind) {
+                continue;
+            }
+            for claim in &entry.claims {
+                if owner.is_some_and(|owner| claim.owner != *owner) {
+                    continue;
+                }
+                entries.push(BlockedEntry {
+                    value: entry.held.value.to_string(),
+                    kind,
+                    owner: claim.owner.to_string(),
+                    until: claim.until.latest().map(|until| until.to_rfc3339()),
+                    reason: entry.note.rest.clone(),
+                    blocks: entry.held.blocks,
+                    mechanism: target.capabilities().mechanism.to_owned(),
+                    device: key.device.clone(),
+                });
+            }
+        }
+    }
+    Ok(Blocked {
+        count: entries.len(),
+        entries,
+    })
+}
+
+/// What `check` gives.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Checked {
+    /// `ok`, `warning` or `missing`: the worst of all findings.
+    pub status: String,
+    /// Each device and mechanism.
+    pub devices: Vec<CheckedDevice>,
+}
+
+/// One device and mechanism.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CheckedDevice {
+    /// The target's key.
+    pub name: String,
+    /// The mechanism.
+    pub mechanism: String,
+    /// The product's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Seconds that our clock is ahead of the vendor's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_seconds: Option<i64>,
+    /// What was found.
+    pub findings: Vec<CheckedFinding>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CheckedFinding {
+    /// `ok`, `warning` or `missing`.
+    pub level: String,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Looks at every device of a target. A device that cannot be opened is a finding, not an error.
+pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
+    let mut worst = Level::Ok;
+    let mut devices = Vec::new();
+    for member in &target.members {
+        let key = member.target.key();
+        let mut device = CheckedDevice {
+            name: key.to_string(),
+            mechanism: member.target.capabilities().mechanism.to_owned(),
+            version: None,
+            clock_ahead_seconds: None,
+            findings: Vec::new(),
+        };
+        let findings = look(&*member.target, context, &mut device).await;
+        for finding in findings.unwrap_or_else(|error| vec![no_access(&error)]) {
+            worst = worst.max(finding.level);
+            device.findings.push(CheckedFinding {
+                level: level_name(finding.level).to_owned(),
+                subject: finding.subject.into_owned(),
+                message: finding.message,
+                hint: finding.hint,
+            });
+        }
+        devices.push(device);
+    }
+    Checked {
+        status: level_name(worst).to_owned(),
+        devices,
+    }
+}
+
+async fn look(
+    target: &dyn Target,
+    context: &Context,
+    device: &mut CheckedDevice,
+) -> Result<Vec<Finding>> {
+    let facts = target.open().await?;
+    device.version.clone_from(&facts.version);
+    device.clock_ahead_seconds = facts
+        .vendor_time
+        .map(|vendor| (context.environment.clock.now() - vendor).num_seconds());
+    target.examine(&facts).await
+}
+
+fn no_access(error: &Error) -> Finding {
+    Finding {
+        level: Level::Missing,
+        subject: "access".into(),
+        message: error.to_string(),
+        hint: error.hint_text().map(str::to_owned),
+    }
+}
+
+const fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Warning => "warning",
+        Level::Missing => "missing",
+    }
+}
