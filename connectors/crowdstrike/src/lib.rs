@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod auth;
+mod config;
+pub mod fake;
+mod target;
+mod write;
+
+use std::sync::Arc;
+
+use sdk::Result;
+use sdk::connector::{Connector, Environment};
+use sdk::target::{Capabilities, Target};
+use serde_json::Value as Json;
+
+static MECHANISMS: &[&Capabilities] = &[&target::CAPABILITIES];
+
+/// The connector.
+pub fn connector() -> Connector {
+    Connector {
+        name: "crowdstrike",
+        title: "CrowdStrike Falcon",
+        mechanisms: MECHANISMS,
+        schema: || schemars::schema_for!(config::Config),
+        targets,
+        fake: |options| Box::pin(fake::start(options)),
+        management_hosts: &["base_url"],
+    }
+}
+
+fn targets(json: Json, environment: &Environment) -> Result<Vec<Arc<dyn Target>>> {
+    let config = config::Config::read(json)?;
+    Ok(vec![Arc::new(target::Falcon::new(config, environment)?)])
+}

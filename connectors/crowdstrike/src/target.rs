@@ -1,0 +1,506 @@
+//! Custom indicators as a target.
+
+mod lag;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use sdk::connector::Environment;
+use sdk::http::{Authenticate, Client, ClientBuilder, Next, Page, Pages, Response};
+use sdk::indicator::{Kind, Value};
+use sdk::target::{
+    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
+    KindSupport, Level, NativeEnd, Outcome, Proof, RateWindow, Rejection, Scope, Target, TargetKey,
+};
+use sdk::{ErrorKind, Result, async_trait};
+
+use crate::api::{self, Answer, Entry};
+use crate::auth::Login;
+use crate::config::Config;
+
+/// Entries that one customer may have, live ones of others included.
+const CAPACITY: usize = 1_000_000;
+/// Page sizes to try: sources disagree on the largest, and government clouds take less.
+const PAGE_LIMITS: [usize; 3] = [2_000, 500, 100];
+/// Most ids per call; 268 of 64 characters fill the longest safe request line.
+const IDS_PER_CALL: usize = 250;
+/// Values of the longest kind that fit one listing by value.
+const VALUES_PER_LOOKUP: usize = 240;
+/// Longest domain name that the vendor documents.
+const DOMAIN_LIMIT: usize = 200;
+/// Characters of the description that we use. The vendor's limit is not documented; the `source` field,
+/// whose limit is known, takes as many.
+const NOTE_LIMIT: usize = 256;
+
+const fn kind(kind: Kind, effect: Effect) -> KindSupport {
+    KindSupport {
+        kind,
+        effect,
+        networks: false,
+        matches_below: false,
+    }
+}
+
+/// What custom indicators can do.
+pub(crate) static CAPABILITIES: Capabilities = Capabilities {
+    mechanism: "ioc",
+    summary: "custom indicators: prevents hashes, only detects addresses and domains",
+    kinds: &[
+        kind(Kind::Ipv4, Effect::Detect),
+        kind(Kind::Ipv6, Effect::Detect),
+        kind(Kind::Domain, Effect::Detect),
+        kind(Kind::Md5, Effect::Prevent),
+        kind(Kind::Sha256, Effect::Prevent),
+    ],
+    end_known_by: EndKnownBy::Native,
+    native_end: Some(NativeEnd {
+        unit: Duration::from_secs(1),
+        max: None,
+        deletes: false,
+    }),
+    proof: Proof::Mark {
+        max_length: NOTE_LIMIT,
+    },
+    foreign: Foreign::Listed,
+    granularity: Granularity::Row,
+    write_batch: 200,
+    remove_batch: IDS_PER_CALL,
+    list_page: PAGE_LIMITS[0],
+    lookup_batch: VALUES_PER_LOOKUP,
+    capacity: Some(CAPACITY),
+    staged: false,
+    rate: &[
+        RateWindow {
+            class: "*",
+            calls: 6_000,
+            per: Duration::from_secs(60),
+        },
+        RateWindow {
+            class: "token",
+            calls: 300,
+            per: Duration::from_secs(60),
+        },
+    ],
+    rights: &["IOC Management: Read", "IOC Management: Write"],
+};
+
+/// One Falcon customer.
+pub(crate) struct Falcon {
+    client: Client,
+    login: Arc<Login>,
+    config: Config,
+    platforms: Vec<&'static str>,
+    capabilities: Capabilities,
+    key: TargetKey,
+    /// Index into [`PAGE_LIMITS`] of the largest that was not refused.
+    page_limit: AtomicUsize,
+    /// What this target wrote and no listing has shown yet, by id: searches lag behind writes.
+    written: Mutex<BTreeMap<String, Written>>,
+    writes: AtomicUsize,
+    duplicates: Mutex<Vec<Value>>,
+}
+
+/// How an entry has to look in a listing that knows of our last write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written {
+    value: Value,
+    /// Which of our writes it was.
+    order: usize,
+    /// Note and end; `None`: it is gone.
+    shows: Option<(String, Option<DateTime<Utc>>)>,
+}
+
+impl Falcon {
+    /// A target for one customer. No call is made.
+    pub(crate) fn new(config: Config, environment: &Environment) -> Result<Self> {
+        let login = Arc::new(Login::new(
+            config.client_id.trim().to_owned(),
+            config.client_secret.clone(),
+            config.member_cid.clone(),
+        ));
+        let client = ClientBuilder::new(config.base(), environment)?
+            .auth(login.clone())
+            .windows(CAPABILITIES.rate)
+            .ca_file(config.ca_file.clone())
+            .ca_pem(config.ca_pem.clone())
+            .tls_fingerprint(config.tls_fingerprint.clone())
+            .retry_after_header("X-RateLimit-RetryAfter")
+            .build()?;
+        let base = client.base();
+        let host = base.host_str().unwrap_or_default();
+        let host = base
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let customer = config.member_cid.as_deref().unwrap_or(&config.client_id);
+        Ok(Self {
+            key: TargetKey {
+                connector: "crowdstrike",
+                account: format!("{host}/{}", customer.trim()),
+                mechanism: CAPABILITIES.mechanism,
+                device: String::new(),
+            },
+            capabilities: Capabilities {
+                write_batch: config.batch,
+                ..CAPABILITIES.clone()
+            },
+            platforms: config
+                .platforms
+                .iter()
+                .map(|platform| platform.name())
+                .collect(),
+            client,
+            login,
+            config,
+            page_limit: AtomicUsize::new(0),
+            written: Mutex::default(),
+            writes: AtomicUsize::new(0),
+            duplicates: Mutex::default(),
+        })
+    }
+
+    /// Every entry that a filter finds. `brief` ends at a short page that makes up the total, which
+    /// saves a call; otherwise only an empty page is the end.
+    async fn find(&self, filter: &str, brief: bool) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut pages = Pages::new("falcon listing", None);
+        let mut after: Option<String> = None;
+        loop {
+            let (answer, limit) = self.page(filter, after.as_deref()).await?;
+            let pagination = answer.pagination();
+            let page = answer.into_resources();
+            let items = page.len();
+            entries.extend(page);
+            let complete = pagination
+                .total
+                .is_some_and(|total| pages.items() + items as u64 >= total);
+            if brief && complete && items < limit {
+                return Ok(entries);
+            }
+            let next = pages.page(Page {
+                items,
+                cursor: pagination.after.as_deref(),
+                // Totals may count deleted records, so an empty page is the end whatever they say.
+                total: pagination.total.filter(|_| items > 0),
+                has_more: None,
+            })?;
+            match next {
+                Next::Continue(cursor) => after = Some(cursor),
+                Next::End => return Ok(entries),
+            }
+        }
+    }
+
+    /// One page, with a smaller limit where the first is refused.
+    async fn page(&self, filter: &str, after: Option<&str>) -> Result<(Answer<Entry>, usize)> {
+        loop {
+            let at = self.page_limit.load(Ordering::Relaxed);
+            let limit = PAGE_LIMITS[at.min(PAGE_LIMITS.len() - 1)];
+            let response = self.client.send(api::page(filter, limit, after)).await?;
+            match response.status.as_u16() {
+                // The service refuses a limit with 400, the gateway with any of these pages.
+                400 | 413 | 414 | 431 if after.is_none() && at + 1 < PAGE_LIMITS.len() => {
+                    self.page_limit.store(at + 1, Ordering::Relaxed);
+                }
+                _ => return Ok((read("falcon listing", &response)?, limit)),
+            }
+        }
+    }
+
+    /// Entries by id, deleted ones included; ids that are not there are not in the answer.
+    async fn by_id(&self, ids: &[&str]) -> Result<HashMap<String, Entry>> {
+        let mut found = HashMap::new();
+        let mut packs = api::packs(ids, IDS_PER_CALL);
+        while let Some(pack) = packs.pop() {
+            let response = self.client.send(api::get(&pack)).await?;
+            if response.status == StatusCode::NOT_FOUND {
+                // One unknown id can refuse them all: halves find out which.
+                if pack.len() > 1 {
+                    let (left, right) = pack.split_at(pack.len() / 2);
+                    packs.extend([left.to_vec(), right.to_vec()]);
+                }
+                continue;
+            }
+            let answer: Answer<Entry> = read("falcon entries", &response)?;
+            found.extend(
+                answer
+                    .into_resources()
+                    .into_iter()
+                    .map(|entry| (entry.id.clone(), entry)),
+            );
+        }
+        Ok(found)
+    }
+
+    /// The live entries with these values, as a search shows them.
+    async fn search(&self, values: &[Value]) -> Result<Vec<Held>> {
+        let mut by_kind: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
+        for value in values {
+            by_kind
+                .entry(value.kind())
+                .or_default()
+                .push(value.to_string());
+        }
+        let mut held = Vec::new();
+        for (kind, values) in by_kind {
+            for filter in api::filters(kind, &values) {
+                let found = self.find(&filter, true).await?;
+                held.extend(found.iter().filter_map(|entry| self.held(entry)));
+            }
+        }
+        Ok(held)
+    }
+
+    /// Values that a create called duplicates since the last listing.
+    pub(crate) fn duplicates(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.duplicates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> MutexGuard<'_, BTreeMap<String, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn remember(
+        &self,
+        id: &str,
+        value: &Value,
+        shows: Option<(String, Option<DateTime<Utc>>)>,
+    ) {
+        let order = self.writes.fetch_add(1, Ordering::Relaxed);
+        let value = value.clone();
+        self.written().insert(
+            id.to_owned(),
+            Written {
+                value,
+                order,
+                shows,
+            },
+        );
+    }
+
+    /// An entry in the SDK's words; `None` for one that is deleted, or of a type that stands for nothing
+    /// of ours (names below a name on mobile devices).
+    fn held(&self, entry: &Entry) -> Option<Held> {
+        if entry.deleted == Some(true) {
+            return None;
+        }
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| Some(kind.name()) == entry.kind.as_deref())?;
+        let value = Value::parse(kind, entry.value.as_deref()?).ok()?;
+        let actions = [entry.action.as_deref(), entry.mobile_action.as_deref()];
+        let acting =
+            |action: &Option<&str>| matches!(action, Some("detect" | "prevent" | "prevent_no_ui"));
+        let conforms = self.conforms(entry, kind);
+        Some(Held {
+            id: entry.id.as_str().into(),
+            value,
+            note: entry
+                .description
+                .as_deref()
+                .filter(|note| !note.is_empty())
+                .map(Into::into),
+            expires: entry.expiration.filter(|end| end.timestamp() > 0),
+            container: None,
+            blocks: actions.iter().any(acting) && entry.expired != Some(true),
+            allows: actions.contains(&Some("allow")),
+            conforms,
+            writable: entry.from_parent != Some(true),
+        })
+    }
+
+    /// Whether an entry is as we would write it. What does not apply to our platforms may be anything.
+    fn conforms(&self, entry: &Entry, kind: Kind) -> bool {
+        let platforms: BTreeSet<&str> = entry
+            .platforms
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let tags = entry.tags.as_deref().unwrap_or_default();
+        entry.action.as_deref() == Some(action(kind))
+            && entry.severity.as_deref() == Some(self.config.severity.name())
+            && platforms == self.platforms.iter().copied().collect()
+            && entry.applied_globally == Some(true)
+            && entry.source.as_deref() == Some(self.config.source.as_str())
+            && self.config.tags.iter().all(|tag| tags.contains(tag))
+    }
+
+    pub(crate) fn common(&self, kind: Kind) -> api::Common<'_> {
+        api::Common {
+            action: action(kind),
+            severity: self.config.severity.name(),
+            platforms: &self.platforms,
+            applied_globally: true,
+            source: &self.config.source,
+            tags: &self.config.tags,
+        }
+    }
+
+    /// The state of ids after a write that did not confirm them.
+    pub(crate) async fn states(&self, ids: &[&str]) -> Result<HashMap<String, Held>> {
+        let entries = self.by_id(ids).await?;
+        Ok(entries
+            .into_iter()
+            .filter_map(|(id, entry)| Some((id, self.held(&entry)?)))
+            .collect())
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// What a listing shows of a write.
+fn shows(held: &Held) -> (String, Option<DateTime<Utc>>) {
+    (
+        held.note.as_deref().unwrap_or_default().to_owned(),
+        held.expires,
+    )
+}
+
+/// The strongest action that desktop sensors take for a kind.
+const fn action(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Md5 | Kind::Sha256 => "prevent",
+        _ => "detect",
+    }
+}
+
+/// A successful answer to a read.
+fn read<T: serde::de::DeserializeOwned>(what: &str, response: &Response) -> Result<Answer<T>> {
+    if response.status != StatusCode::OK {
+        return Err(api::refusal(what, "Read", response));
+    }
+    let answer: Answer<T> = response.json(what)?;
+    if answer
+        .errors
+        .as_ref()
+        .is_some_and(|errors| !errors.is_empty())
+    {
+        return Err(api::error(ErrorKind::Protocol, what, response));
+    }
+    Ok(answer)
+}
+
+#[async_trait]
+impl Target for Falcon {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn key(&self) -> &TargetKey {
+        &self.key
+    }
+
+    async fn open(&self) -> Result<Facts> {
+        // A login; while its token lasts, no call at all.
+        self.login.headers(&self.client).await?;
+        Ok(Facts {
+            vendor_time: self.client.vendor_time(),
+            ..Facts::default()
+        })
+    }
+
+    async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut found = |level, subject: &'static str, message: String, hint: Option<&str>| {
+            findings.push(Finding {
+                level,
+                subject: subject.into(),
+                message,
+                hint: hint.map(str::to_owned),
+            });
+        };
+        found(Level::Ok, "credentials", "the login works".to_owned(), None);
+        if let Some(region) = self.login.region().await {
+            found(Level::Ok, "region", region, None);
+        }
+        if let Some(fingerprint) = self.client.seen_fingerprint() {
+            found(Level::Ok, "certificate", fingerprint, None);
+        }
+        let response = self.client.send(api::page(api::LIVE, 1, None)).await?;
+        if response.status == StatusCode::FORBIDDEN {
+            let hint = "give the API client the scope IOC Management: Read";
+            found(
+                Level::Missing,
+                "scope read",
+                api::vendor_text(&response),
+                Some(hint),
+            );
+            return Ok(findings);
+        }
+        let answer: Answer<Entry> = read("falcon indicators", &response)?;
+        found(
+            Level::Ok,
+            "scope read",
+            "IOC Management: Read is there".to_owned(),
+            None,
+        );
+        let unproven =
+            "IOC Management: Write was not tried: a trial would change the customer's list";
+        found(Level::Ok, "scope write", unproven.to_owned(), None);
+        if let Some(total) = answer.pagination().total {
+            let nearly = total >= (CAPACITY as u64) / 10 * 9;
+            let level = if nearly { Level::Warning } else { Level::Ok };
+            let hint = nearly
+                .then_some("remove entries that are no longer needed, deleted and ended ones too");
+            found(
+                level,
+                "capacity",
+                format!("{total} of {CAPACITY} indicators"),
+                hint,
+            );
+        }
+        Ok(findings)
+    }
+
+    fn accept(&self, value: &Value, _: &Facts) -> Result<Value, Rejection> {
+        match value {
+            Value::Ipv4(network) if network.prefix_len() < 32 => Err(Rejection::unsupported(
+                "falcon takes single addresses, not networks",
+            )),
+            Value::Ipv6(network) if network.prefix_len() < 128 => Err(Rejection::unsupported(
+                "falcon takes single addresses, not networks",
+            )),
+            Value::Domain(domain) if domain.as_str().len() > DOMAIN_LIMIT => Err(
+                Rejection::unsupported("falcon takes domains of at most 200 characters"),
+            ),
+            Value::Url(_) => Err(Rejection::unsupported("falcon takes no URLs")),
+            Value::Sha1(_) => Err(Rejection::unsupported("falcon takes no SHA-1")),
+            value => Ok(value.clone()),
+        }
+    }
+
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
+        let mut held = match scope {
+            Scope::All => {
+                let found = self.find(api::LIVE, false).await?;
+                found.iter().filter_map(|entry| self.held(entry)).collect()
+            }
+            Scope::Values(values) => self.search(values).await?,
+        };
+        if matches!(scope, Scope::All) {
+            self.reveal(&mut held).await?;
+        }
+        self.catch_up(&mut held, scope).await?;
+        Ok(held)
+    }
+
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
+        match batch {
+            Batch::Add(writes) => self.add(writes).await,
+            Batch::Update(writes) => self.update(writes).await,
+            Batch::Remove(removals) => self.remove(removals).await,
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        self.client.calls()
+    }
+}
