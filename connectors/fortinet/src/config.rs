@@ -1,0 +1,348 @@
+//! The configuration, and the firewalls that it names.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use sdk::connector::MechanismChoice;
+use sdk::indicator::Kind;
+use sdk::{Error, Result, Secret};
+use serde::Deserialize;
+use url::Url;
+
+/// Fortinet FortiGate: firewalls, and how things are blocked on them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Fortinet")]
+pub(crate) struct Config {
+    /// The firewalls, one entry for each VDOM.
+    pub(crate) firewalls: Vec<Firewall>,
+    /// API keys by `base_ip`, for those that do not stand with their firewall.
+    #[serde(default)]
+    pub(crate) api_keys: BTreeMap<String, Secret>,
+    /// How things are blocked: `push-feed` (FortiOS 7.2.1 and later) or `address-group`; or a map from
+    /// kind to one of these.
+    #[serde(default)]
+    pub(crate) mechanism: Option<MechanismChoice>,
+    /// Names of the push feeds, which the firewall's administrator makes.
+    #[serde(default)]
+    pub(crate) feeds: Feeds,
+    /// Start of the names of address objects and groups: 1 to 20 of a-z, A-Z, 0-9, `.`, `_` and `-`. Do
+    /// not change it while something is blocked.
+    #[serde(default = "default_prefix")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,20}$"))]
+    pub(crate) group_prefix: String,
+    /// Most members of one address group; a further group is made for more.
+    #[serde(default = "default_group_size")]
+    #[schemars(range(min = 1, max = 600))]
+    pub(crate) group_size: usize,
+    /// The deployment whose entries the push feeds hold; with it `check` prints the text that makes a
+    /// feed wholly its own.
+    #[serde(default)]
+    pub(crate) feed_owner: Option<String>,
+    /// File with the CAs that signed the firewalls' certificates, as PEM.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The same, inline.
+    #[serde(default)]
+    pub(crate) ca_pem: Option<String>,
+    /// SHA-256 of the firewall's certificate in hex, in place of a CA; for a single firewall.
+    #[serde(default)]
+    pub(crate) tls_fingerprint: Option<String>,
+}
+
+/// One firewall and VDOM.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Firewall {
+    /// Address or host name of its management interface, or a full URL.
+    pub(crate) base_ip: String,
+    /// Port of its management interface (443 if absent).
+    #[serde(default)]
+    pub(crate) base_port: Option<Port>,
+    /// The VDOM.
+    #[serde(default = "default_vdom")]
+    pub(crate) vdom: String,
+    /// API key of a REST API administrator.
+    #[serde(default)]
+    pub(crate) api_key: Option<Secret>,
+}
+
+/// A port, as a number or as text.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Port {
+    /// A number.
+    Number(u16),
+    /// Text with a number in it.
+    Text(String),
+}
+
+/// Names of push feeds, each of 1 to 35 characters.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Feeds {
+    /// Feed of type `address`, for ipv4 and ipv6.
+    pub(crate) ip: String,
+    /// Feed of type `domain`.
+    pub(crate) domain: String,
+    /// Feed of type `category`, for URLs.
+    pub(crate) url: String,
+    /// Feed of type `malware`, for md5, sha1 and sha256.
+    pub(crate) hash: String,
+}
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self {
+            ip: "cordon-ip".to_owned(),
+            domain: "cordon-domain".to_owned(),
+            url: "cordon-url".to_owned(),
+            hash: "cordon-hash".to_owned(),
+        }
+    }
+}
+
+fn default_prefix() -> String {
+    "cordon".to_owned()
+}
+
+fn default_group_size() -> usize {
+    500
+}
+
+fn default_vdom() -> String {
+    "root".to_owned()
+}
+
+/// A firewall as it is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) base: String,
+    /// Host and port: what two configured names for one firewall share.
+    pub(crate) account: String,
+    /// The host alone.
+    pub(crate) host: String,
+    pub(crate) vdom: String,
+    pub(crate) key: Secret,
+}
+
+impl Config {
+    /// Checks what the schema cannot say, and finds every firewall's URL and key.
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        if self.firewalls.is_empty() {
+            return Err(Error::config("`firewalls` is empty").hint("name at least one firewall"));
+        }
+        if self.group_prefix.is_empty()
+            || self.group_prefix.len() > 20
+            || !self.group_prefix.chars().all(is_plain)
+        {
+            return Err(
+                Error::config("`group_prefix` is not usable in names of address objects")
+                    .hint("use 1 to 20 characters of a-z, A-Z, 0-9, `.`, `_` and `-`"),
+            );
+        }
+        if !(1..=600).contains(&self.group_size) {
+            return Err(Error::config("`group_size` is not between 1 and 600"));
+        }
+        let feeds = [
+            &self.feeds.ip,
+            &self.feeds.domain,
+            &self.feeds.url,
+            &self.feeds.hash,
+        ];
+        if feeds.iter().any(|name| name.is_empty() || name.len() > 35) {
+            return Err(Error::config(
+                "a name in `feeds` does not have 1 to 35 characters",
+            ));
+        }
+        self.firewalls
+            .iter()
+            .enumerate()
+            .map(|(index, firewall)| self.endpoint(index, firewall))
+            .collect()
+    }
+
+    fn endpoint(&self, index: usize, firewall: &Firewall) -> Result<Endpoint> {
+        let field = |name: &str| format!("firewalls[{index}].{name}");
+        let base = base_url(firewall).map_err(|message| {
+            Error::config(format!("`{}` {message}", field("base_ip")))
+                .hint("a host name, an address, or a URL like https://firewall.example:8443")
+        })?;
+        if firewall.vdom.is_empty() || firewall.vdom.contains([',', '*']) {
+            return Err(
+                Error::config(format!("`{}` is not one VDOM", field("vdom")))
+                    .hint("one entry in `firewalls` for each VDOM"),
+            );
+        }
+        let key = firewall
+            .api_key
+            .as_ref()
+            .or_else(|| self.api_keys.get(&firewall.base_ip))
+            .filter(|key| !key.is_empty())
+            .cloned()
+            .ok_or_else(|| {
+                Error::config(format!("`{}` is missing", field("api_key"))).hint(format!(
+                    "set it there, or in `api_keys` under {:?}",
+                    firewall.base_ip
+                ))
+            })?;
+        let host = base.host_str().unwrap_or_default().to_owned();
+        let port = base.port_or_known_default().unwrap_or(443);
+        Ok(Endpoint {
+            base: base.to_string(),
+            account: format!("{host}:{port}"),
+            host,
+            vdom: firewall.vdom.clone(),
+            key,
+        })
+    }
+
+    /// The kinds that go to a mechanism; empty where it gets all that it takes, `None` where none.
+    pub(crate) fn kinds_for(&self, mechanism: &str, is_default: bool) -> Option<Vec<Kind>> {
+        match &self.mechanism {
+            None => is_default.then(Vec::new),
+            Some(MechanismChoice::One(name)) => (name == mechanism).then(Vec::new),
+            Some(MechanismChoice::ByKind(map)) => {
+                let kinds: Vec<Kind> = map
+                    .iter()
+                    .filter(|(_, name)| *name == mechanism)
+                    .map(|(kind, _)| *kind)
+                    .collect();
+                (!kinds.is_empty()).then_some(kinds)
+            }
+        }
+    }
+
+    /// The names in `mechanism`.
+    pub(crate) fn mechanisms(&self) -> Vec<&str> {
+        match &self.mechanism {
+            None => Vec::new(),
+            Some(MechanismChoice::One(name)) => vec![name],
+            Some(MechanismChoice::ByKind(map)) => map.values().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn is_plain(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "._-".contains(letter)
+}
+
+fn base_url(firewall: &Firewall) -> Result<Url, String> {
+    let text = firewall.base_ip.trim();
+    let mut base = if text.contains("://") {
+        Url::parse(text)
+    } else if text.parse::<Ipv6Addr>().is_ok() {
+        Url::parse(&format!("https://[{text}]"))
+    } else {
+        Url::parse(&format!("https://{text}"))
+    }
+    .map_err(|error| format!("is not a host or URL: {error}"))?;
+    if base.host_str().is_none_or(str::is_empty) {
+        return Err("has no host".to_owned());
+    }
+    let port = match &firewall.base_port {
+        None => None,
+        Some(Port::Number(port)) => Some(*port),
+        Some(Port::Text(text)) if text.trim().is_empty() => None,
+        Some(Port::Text(text)) => Some(
+            text.trim()
+                .parse()
+                .map_err(|_| format!("has a base_port {text:?} that is no port"))?,
+        ),
+    };
+    if port.is_some() && base.set_port(port).is_err() {
+        return Err("cannot have a port".to_owned());
+    }
+    Ok(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn endpoints(config: serde_json::Value) -> Result<Vec<Endpoint>> {
+        serde_json::from_value::<Config>(config)
+            .unwrap()
+            .endpoints()
+    }
+
+    #[test]
+    fn hosts_addresses_and_urls_become_endpoints() {
+        let found = endpoints(json!({
+            "firewalls": [
+                { "base_ip": "fw.example.org", "base_port": "8443", "api_key": "a" },
+                { "base_ip": "2001:db8::1", "vdom": "dmz" },
+                { "base_ip": "http://127.0.0.1:9000", "base_port": "", "api_key": "c" },
+            ],
+            "api_keys": { "2001:db8::1": "b" },
+        }))
+        .unwrap();
+        let told: Vec<(&str, &str, &str)> = found
+            .iter()
+            .map(|endpoint| {
+                (
+                    endpoint.base.as_str(),
+                    endpoint.account.as_str(),
+                    endpoint.vdom.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "https://fw.example.org:8443/",
+                    "fw.example.org:8443",
+                    "root"
+                ),
+                ("https://[2001:db8::1]/", "[2001:db8::1]:443", "dmz"),
+                ("http://127.0.0.1:9000/", "127.0.0.1:9000", "root"),
+            ]
+        );
+        assert_eq!(found[1].key.expose(), "b");
+    }
+
+    #[test]
+    fn mistakes_name_the_field() {
+        let missing = endpoints(json!({ "firewalls": [{ "base_ip": "fw" }] })).unwrap_err();
+        assert_eq!(missing.to_string(), "`firewalls[0].api_key` is missing");
+        let vdom =
+            endpoints(json!({ "firewalls": [{ "base_ip": "fw", "vdom": "*", "api_key": "a" }] }));
+        assert!(
+            vdom.unwrap_err()
+                .to_string()
+                .contains("`firewalls[0].vdom`")
+        );
+        let port = endpoints(
+            json!({ "firewalls": [{ "base_ip": "fw", "base_port": "x", "api_key": "a" }] }),
+        );
+        assert!(port.unwrap_err().to_string().contains("no port"));
+        let prefix = endpoints(
+            json!({ "firewalls": [{ "base_ip": "fw", "api_key": "a" }], "group_prefix": "a/b" }),
+        );
+        assert!(prefix.unwrap_err().to_string().contains("group_prefix"));
+        let typo = serde_json::from_value::<Config>(json!({ "firewalls": [], "mechanisms": "x" }));
+        assert!(typo.unwrap_err().to_string().contains("mechanisms"));
+    }
+
+    #[test]
+    fn a_map_splits_the_kinds() {
+        let config: Config = serde_json::from_value(json!({
+            "firewalls": [],
+            "mechanism": { "ipv4": "address-group", "domain": "push-feed" },
+        }))
+        .unwrap();
+        assert_eq!(
+            config.kinds_for("push-feed", true),
+            Some(vec![Kind::Domain])
+        );
+        assert_eq!(
+            config.kinds_for("address-group", false),
+            Some(vec![Kind::Ipv4])
+        );
+        assert_eq!(config.kinds_for("ban", false), None);
+    }
+}

@@ -1,0 +1,406 @@
+//! One FortiGate: who may talk to it, and where a request goes.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sdk::Clock;
+use sdk::fake::Switches;
+use serde_json::{Map, Value as Json, json};
+
+use super::feed::Feeds;
+use super::profile::{Profile, position};
+use super::schema;
+use super::table::{Refused, Rules, Tables};
+use super::wire::{Ask, Reply, passes, shaped};
+
+/// Wrong keys that bring a lockout (`admin-lockout-threshold`).
+const LOCKOUT_THRESHOLD: u32 = 3;
+/// The first lockout, in seconds (`admin-lockout-duration`); every further one is twice as long.
+const LOCKOUT_SECONDS: i64 = 60;
+
+/// What an administrator's profile grants on one access group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Right {
+    None,
+    Read,
+    Write,
+}
+
+#[derive(Debug, Default)]
+struct Lockout {
+    failures: u32,
+    first_failure: Option<DateTime<Utc>>,
+    lockouts: u32,
+    until: Option<DateTime<Utc>>,
+}
+
+/// One VDOM.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vdom {
+    pub(super) tables: Tables,
+    pub(super) feeds: Feeds,
+}
+
+/// One FortiGate.
+pub(super) struct Device {
+    pub(super) profile: Profile,
+    pub(super) clock: Clock,
+    pub(super) switches: Switches,
+    pub(super) serial: String,
+    pub(super) key: String,
+    pub(super) rights: BTreeMap<String, Right>,
+    /// VDOMs that the API administrator may see; empty: all.
+    pub(super) allowed_vdoms: Vec<String>,
+    /// Whether the caller's address is among the administrator's trusted hosts.
+    pub(super) trusted: bool,
+    pub(super) body_limit: usize,
+    /// Most entries that one entry-list answer holds.
+    pub(super) entry_page: usize,
+    /// Most entries by feed type, where a test changed it.
+    pub(super) feed_limits: BTreeMap<String, usize>,
+    pub(super) vdoms: BTreeMap<String, Vdom>,
+    pub(super) management_vdom: String,
+    pub(super) banned: Vec<Json>,
+    pub(super) lockout: LockoutState,
+}
+
+/// Wrong keys counted so far.
+#[derive(Debug, Default)]
+pub(super) struct LockoutState(Lockout);
+
+impl Device {
+    /// Answers one request.
+    pub(super) fn handle(&mut self, ask: &Ask) -> Reply {
+        if let Some(refusal) = self.authenticate(ask) {
+            return refusal;
+        }
+        if ask.body.len() > self.body_limit {
+            return Reply::html(413, "Request Entity Too Large");
+        }
+        let segments: Vec<&str> = ask.path.iter().map(String::as_str).collect();
+        match segments.as_slice() {
+            ["api", "v2", "cmdb", rest @ ..] => {
+                self.in_vdoms(ask, |device, vdom| device.cmdb(ask, rest, vdom))
+            }
+            ["api", "v2", "monitor", rest @ ..] => {
+                self.in_vdoms(ask, |device, vdom| device.monitor(ask, rest, vdom))
+            }
+            _ => Reply::html(404, "Not Found"),
+        }
+    }
+
+    fn authenticate(&mut self, ask: &Ask) -> Option<Reply> {
+        let now = self.clock.now();
+        if self.lockout.0.until.is_some_and(|until| now < until) {
+            return Some(Reply::html(429, "Too Many Requests"));
+        }
+        let query_token =
+            self.profile.version < (7, 6, 1) || position(&self.switches, "query-token") == "on";
+        let from_query = ask.parameter("access_token").filter(|_| query_token);
+        let key = ask.bearer.as_deref().or(from_query);
+        if key == Some(self.key.as_str()) && self.trusted {
+            self.lockout = LockoutState::default();
+            return None;
+        }
+        let lockout = &mut self.lockout.0;
+        let within = lockout
+            .first_failure
+            .is_some_and(|first| now - first < TimeDelta::seconds(LOCKOUT_SECONDS));
+        if !within {
+            lockout.failures = 0;
+            lockout.first_failure = Some(now);
+        }
+        lockout.failures += 1;
+        if lockout.failures >= LOCKOUT_THRESHOLD {
+            let seconds = LOCKOUT_SECONDS << lockout.lockouts.min(20);
+            lockout.until = Some(now + TimeDelta::seconds(seconds));
+            lockout.lockouts += 1;
+            lockout.failures = 0;
+            lockout.first_failure = None;
+            return Some(Reply::html(429, "Too Many Requests"));
+        }
+        Some(if position(&self.switches, "unauthorised-body") == "json" {
+            Reply::json(401, &json!({ "status": "error", "http_status": 401 }))
+        } else {
+            Reply::html(401, "Unauthorized")
+        })
+    }
+
+    /// Runs a request in the VDOMs that it names; several answer with an array.
+    fn in_vdoms(&mut self, ask: &Ask, mut one: impl FnMut(&mut Self, &str) -> Reply) -> Reply {
+        let asked = ask
+            .parameter("vdom")
+            .unwrap_or(&self.management_vdom)
+            .to_owned();
+        let everywhere = asked == "*" || ask.parameter("global") == Some("1");
+        let names: Vec<String> = if everywhere {
+            self.vdoms
+                .keys()
+                .filter(|name| self.may_see(name))
+                .cloned()
+                .collect()
+        } else {
+            asked.split(',').map(str::to_owned).collect()
+        };
+        if names
+            .iter()
+            .any(|name| !self.vdoms.contains_key(name) || !self.may_see(name))
+        {
+            return Reply::json(
+                403,
+                &json!({ "status": "error", "http_status": 403, "error": -37 }),
+            );
+        }
+        if !everywhere && let [name] = names.as_slice() {
+            return one(self, name);
+        }
+        let mut bodies = Vec::new();
+        let mut status = 200;
+        for name in &names {
+            let reply = one(self, name);
+            status = status.max(reply.status);
+            bodies.push(serde_json::from_str(&reply.body).unwrap_or(Json::Null));
+        }
+        Reply::json(status, &Json::Array(bodies))
+    }
+
+    fn may_see(&self, vdom: &str) -> bool {
+        self.allowed_vdoms.is_empty() || self.allowed_vdoms.iter().any(|name| name == vdom)
+    }
+
+    /// Whether the administrator's profile grants so much on an access group.
+    pub(super) fn granted(&self, group: &str, needed: Right) -> bool {
+        self.rights.get(group).copied().unwrap_or(Right::Write) >= needed
+    }
+
+    pub(super) fn vdom(&self, name: &str) -> Option<&Vdom> {
+        self.vdoms.get(name)
+    }
+
+    /// What every answer carries.
+    pub(super) fn stamp(&self, vdom: &str) -> Map<String, Json> {
+        let mut stamp = Map::new();
+        stamp.insert("vdom".to_owned(), json!(vdom));
+        stamp.insert("serial".to_owned(), json!(self.serial));
+        stamp.insert("version".to_owned(), json!(self.profile.text()));
+        stamp.insert("build".to_owned(), json!(self.profile.build));
+        stamp
+    }
+
+    fn cmdb(&mut self, ask: &Ask, rest: &[&str], vdom: &str) -> Reply {
+        // A slash at the end names the collection all the same.
+        let rest = match rest {
+            [head @ .., ""] => head,
+            whole => whole,
+        };
+        let [path, name, below @ ..] = rest else {
+            return Reply::html(404, "Not Found");
+        };
+        let table = format!("{path}/{name}");
+        let Some(group) = schema::access_group(&table) else {
+            return self.refuse(ask, vdom, &table, None, &Refused::bare(404));
+        };
+        let needed = if ask.method == "GET" {
+            Right::Read
+        } else {
+            Right::Write
+        };
+        if !self.granted(group, needed) {
+            return self.refuse(ask, vdom, &table, None, &Refused::bare(403));
+        }
+        if ask.method == "GET" {
+            return self.cmdb_get(ask, vdom, &table, below);
+        }
+        let body = if ask.body.is_empty() {
+            json!({})
+        } else {
+            match serde_json::from_slice::<Json>(&ask.body) {
+                Ok(body) => body.get("json").cloned().unwrap_or(body),
+                Err(_) => return self.refuse(ask, vdom, &table, None, &Refused::bare(424)),
+            }
+        };
+        self.cmdb_write(ask, vdom, &table, below, &body)
+    }
+
+    fn cmdb_get(&self, ask: &Ask, vdom: &str, table: &str, below: &[&str]) -> Reply {
+        let Some(tables) = self.vdom(vdom).map(|vdom| &vdom.tables) else {
+            return Reply::html(404, "Not Found");
+        };
+        let rows: Vec<Map<String, Json>> = match below {
+            [] => tables
+                .table(table)
+                .iter()
+                .map(|row| row.fields.clone())
+                .collect(),
+            [name] => match tables.row(table, name) {
+                Some(row) => vec![row.fields.clone()],
+                None => return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404)),
+            },
+            [name, "member", child @ ..] if table.starts_with("firewall/addrgrp") => {
+                let Some(row) = tables.row(table, name) else {
+                    return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404));
+                };
+                let members = row.members();
+                let wanted: Vec<&String> = match child {
+                    [] => members.iter().collect(),
+                    [child] => members.iter().filter(|member| member == child).collect(),
+                    _ => Vec::new(),
+                };
+                if wanted.is_empty() && !child.is_empty() {
+                    return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404));
+                }
+                wanted
+                    .into_iter()
+                    .filter_map(|member| {
+                        json!({ "name": member, "q_origin_key": member })
+                            .as_object()
+                            .cloned()
+                    })
+                    .collect()
+            }
+            _ => return self.refuse(ask, vdom, table, None, &Refused::bare(404)),
+        };
+        let size = rows.len();
+        let mut matched = Vec::new();
+        for row in &rows {
+            match passes(row, ask) {
+                Ok(true) => matched.push(Json::Object(shaped(row, ask))),
+                Ok(false) => {}
+                Err(_) if position(&self.switches, "unknown-filter-operator") == "error" => {
+                    return self.refuse(ask, vdom, table, None, &Refused::new(500, -651));
+                }
+                Err(_) => matched.push(Json::Object(shaped(row, ask))),
+            }
+        }
+        let found = matched.len();
+        let start = ask.number("start").unwrap_or(0).min(found);
+        let count = ask.number("count").unwrap_or(found);
+        let page: Vec<Json> = matched.into_iter().skip(start).take(count).collect();
+        let next = start + page.len();
+        let mut body = self.envelope(ask, vdom, table);
+        // 6.0 had none of these three.
+        body.insert("size".to_owned(), json!(size));
+        body.insert("matched_count".to_owned(), json!(found));
+        body.insert("next_idx".to_owned(), json!(next));
+        body.insert("results".to_owned(), Json::Array(page));
+        body.insert("status".to_owned(), json!("success"));
+        body.insert("http_status".to_owned(), json!(200));
+        Reply::json(200, &Json::Object(body))
+    }
+
+    fn cmdb_write(
+        &mut self,
+        ask: &Ask,
+        vdom: &str,
+        table: &str,
+        below: &[&str],
+        body: &Json,
+    ) -> Reply {
+        let profile = self.profile;
+        let switches = self.switches.clone();
+        let rules = Rules {
+            profile: &profile,
+            switches: &switches,
+            by_hand: false,
+        };
+        let Some(tables) = self.vdoms.get_mut(vdom).map(|vdom| &mut vdom.tables) else {
+            return Reply::html(404, "Not Found");
+        };
+        let old = tables.revision(table);
+        let is_group = table.starts_with("firewall/addrgrp");
+        let done: Result<Option<String>, Refused> = match (ask.method.as_str(), below) {
+            ("POST", []) => match body {
+                Json::Array(rows) if position(&switches, "array-body") == "accepted" => rows
+                    .iter()
+                    .try_for_each(|row| tables.create(table, row, &rules).map(drop))
+                    .map(|()| None),
+                Json::Array(_) => Err(Refused::new(500, -651)),
+                row => tables.create(table, row, &rules).map(Some),
+            },
+            ("PUT", [name]) => tables
+                .update(table, name, body, &rules)
+                .map(|(name, _)| Some(name)),
+            ("DELETE", []) => {
+                tables.purge(table);
+                Ok(None)
+            }
+            ("DELETE", [name]) => tables
+                .delete(table, name, &rules)
+                .map(|()| Some((*name).to_owned())),
+            ("POST", [group, "member"]) if is_group => tables
+                .add_member(table, group, body, &rules)
+                .map(|(member, _)| Some(member)),
+            ("DELETE", [group, "member"]) if is_group => tables
+                .clear_members(table, group, &rules)
+                .map(|()| Some((*group).to_owned())),
+            ("DELETE", [group, "member", member]) if is_group => tables
+                .remove_member(table, group, member, &rules)
+                .map(|()| Some((*member).to_owned())),
+            // A name with a bare slash is routed like a child path, and there is no such child.
+            (_, [_, child, ..]) if !is_group || *child != "member" => Err(Refused::bare(404)),
+            _ => Err(Refused::bare(405)),
+        };
+        let mkey = below.last().copied();
+        match done {
+            Ok(name) => {
+                if ask.method == "DELETE" && table == "system/external-resource" {
+                    self.drop_feed_content(vdom);
+                }
+                let mut answer = self.envelope(ask, vdom, table);
+                let new = self
+                    .vdom(vdom)
+                    .map(|vdom| vdom.tables.revision(table))
+                    .unwrap_or_default();
+                answer.insert("revision_changed".to_owned(), json!(new != old));
+                answer.insert("old_revision".to_owned(), json!(old));
+                if let Some(name) = name {
+                    answer.insert("mkey".to_owned(), json!(name));
+                }
+                answer.insert("status".to_owned(), json!("success"));
+                answer.insert("http_status".to_owned(), json!(200));
+                Reply::json(200, &Json::Object(answer))
+            }
+            Err(refused) => self.refuse(ask, vdom, table, mkey, &refused),
+        }
+    }
+
+    fn envelope(&self, ask: &Ask, vdom: &str, table: &str) -> Map<String, Json> {
+        let (path, name) = table.split_once('/').unwrap_or((table, ""));
+        let mut body = self.stamp(vdom);
+        let revision = self
+            .vdom(vdom)
+            .map(|vdom| vdom.tables.revision(table))
+            .unwrap_or_default();
+        body.insert("http_method".to_owned(), json!(ask.method));
+        body.insert("revision".to_owned(), json!(revision));
+        body.insert("path".to_owned(), json!(path));
+        body.insert("name".to_owned(), json!(name));
+        body
+    }
+
+    pub(super) fn refuse(
+        &self,
+        ask: &Ask,
+        vdom: &str,
+        table: &str,
+        mkey: Option<&str>,
+        refused: &Refused,
+    ) -> Reply {
+        let mut body = self.envelope(ask, vdom, table);
+        body.insert("status".to_owned(), json!("error"));
+        body.insert("http_status".to_owned(), json!(refused.status));
+        if ask.method != "GET" {
+            body.insert("revision_changed".to_owned(), json!(false));
+        }
+        if let Some(error) = refused.error {
+            body.insert("error".to_owned(), json!(error));
+        }
+        if let Some(words) = &refused.cli_error {
+            body.insert("cli_error".to_owned(), json!(words));
+        }
+        if let Some(mkey) = mkey {
+            body.insert("mkey".to_owned(), json!(mkey));
+        }
+        Reply::json(refused.status, &Json::Object(body))
+    }
+}

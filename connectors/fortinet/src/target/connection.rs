@@ -1,0 +1,220 @@
+//! One firewall and VDOM as it is spoken to, and the gate that keeps a wrong key from locking us out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use axum::http::header::AUTHORIZATION;
+use sdk::connector::Environment;
+use sdk::http::{Client, ClientBuilder, Request, Response, StaticHeader};
+use sdk::target::{Calls, Finding, Level};
+use sdk::{Error, ErrorKind, Result};
+use serde::de::DeserializeOwned;
+
+use crate::api::{self, Page, Status, Usage, Verdict};
+use crate::config::{Config, Endpoint};
+
+/// What to do about refused keys. `admin-lockout-threshold` wrong ones from one address (3 unless
+/// changed) lock that address out, each time for twice as long, right keys included.
+const LOCKOUT_HINT: &str = "check the API key and the administrator's trusted hosts; no further try is made with this \
+                            key until Cordon starts again, because wrong keys lock this address out of the firewall, \
+                            each time for twice as long";
+
+const LOCKED_OUT_HINT: &str = "FortiGate answers 429 while it locks an address out after wrong API keys: stop whatever \
+                               sends them and wait (60 s, then twice as long each time)";
+
+/// Whether a key was tried on a firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// Not yet: one request goes alone.
+    No,
+    /// It is good.
+    Good,
+    /// It was refused: never again.
+    Refused,
+}
+
+type Gate = Arc<tokio::sync::Mutex<Tried>>;
+
+/// Gates by firewall and key, one for the whole process, so that no second VDOM, mechanism or run sends
+/// a key that was refused. A changed key is a new gate.
+static GATES: LazyLock<Mutex<HashMap<String, Gate>>> = LazyLock::new(Mutex::default);
+
+fn gate(endpoint: &Endpoint) -> Gate {
+    let key = blake3::hash(endpoint.key.expose().as_bytes()).to_hex();
+    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(
+        gates
+            .entry(format!("{} {key}", endpoint.account))
+            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Tried::No))),
+    )
+}
+
+/// A firewall and VDOM.
+pub(crate) struct Connection {
+    client: Client,
+    gate: Gate,
+    pub(crate) vdom: String,
+    pub(crate) host: String,
+}
+
+/// Firmware version.
+pub(crate) type Version = (u32, u32, u32);
+
+impl Connection {
+    pub(crate) fn new(
+        config: &Config,
+        endpoint: &Endpoint,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let auth = StaticHeader::new(AUTHORIZATION, "Bearer ", &endpoint.key)?;
+        let client = ClientBuilder::new(&endpoint.base, environment)?
+            .auth(Arc::new(auth))
+            .ca_file(config.ca_file.clone())
+            .ca_pem(config.ca_pem.clone())
+            .tls_fingerprint(config.tls_fingerprint.clone())
+            .build()?;
+        Ok(Self {
+            client,
+            gate: gate(endpoint),
+            vdom: endpoint.vdom.clone(),
+            host: endpoint.host.clone(),
+        })
+    }
+
+    pub(crate) fn calls(&self) -> Calls {
+        self.client.calls()
+    }
+
+    /// Sends a request. Any answer but 401 comes back.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        let mut tried = self.gate.lock().await;
+        match *tried {
+            Tried::Refused => {
+                Err(self.refused("the API key was refused before; it is not tried again"))
+            }
+            Tried::Good => {
+                drop(tried);
+                let response = self.client.send(request).await.map_err(explain)?;
+                if response.status.as_u16() == 401 {
+                    *self.gate.lock().await = Tried::Refused;
+                    return Err(self.refused("the API key was refused"));
+                }
+                Ok(response)
+            }
+            Tried::No => {
+                let response = self.client.send(request).await.map_err(explain)?;
+                if response.status.as_u16() == 401 {
+                    *tried = Tried::Refused;
+                    return Err(self.refused("the API key was refused"));
+                }
+                *tried = Tried::Good;
+                Ok(response)
+            }
+        }
+    }
+
+    fn refused(&self, message: &str) -> Error {
+        Error::new(ErrorKind::Auth, message)
+            .with("firewall", &self.host)
+            .hint(LOCKOUT_HINT)
+    }
+
+    /// Reads one page.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        what: &str,
+    ) -> Result<Page<T>> {
+        Page::read(&self.send(request).await?, what)
+    }
+
+    /// Writes, and says what it came to.
+    pub(crate) async fn write(&self, request: Request, what: &str) -> Verdict {
+        match self.send(request).await {
+            Ok(response) => api::judge(&response, what),
+            Err(error) if error.is_fate_unknown() => Verdict::Unknown(error),
+            Err(error) => Verdict::Failed(error),
+        }
+    }
+
+    /// Version and clock.
+    pub(crate) async fn status(
+        &self,
+    ) -> Result<(String, Version, Option<chrono::DateTime<chrono::Utc>>)> {
+        let response = self.send(api::status(&self.vdom)).await?;
+        if !response.status.is_success() {
+            return Err(api::refusal(&response, "system status").with("vdom", &self.vdom));
+        }
+        let status: Status = response.json("system status")?;
+        let version = parse_version(&status.version).ok_or_else(|| {
+            Error::protocol("system status: no version that we can read")
+                .with("version", &status.version)
+        })?;
+        Ok((status.version, version, response.date()))
+    }
+
+    /// For `check`: whether a policy or profile refers to an object.
+    pub(crate) async fn usage(
+        &self,
+        path: &str,
+        table: &str,
+        name: &str,
+        hint: &str,
+    ) -> Result<Finding> {
+        let response = self.send(api::usage(&self.vdom, path, table, name)).await?;
+        let users = Page::<Usage>::read(&response, "object usage")
+            .ok()
+            .and_then(|page| page.results.currently_using);
+        let (level, message, hint) = match users {
+            Some(users) if !users.is_empty() => (Level::Ok, format!("{name} is in use"), None),
+            Some(_) => (
+                Level::Warning,
+                format!("nothing refers to {name}: it blocks nothing yet"),
+                Some(hint.to_owned()),
+            ),
+            None => (
+                Level::Warning,
+                format!("the firewall does not tell whether anything refers to {name}"),
+                Some(hint.to_owned()),
+            ),
+        };
+        Ok(Finding {
+            level,
+            subject: "policy".into(),
+            message,
+            hint,
+        })
+    }
+}
+
+/// A locked-out address looks like a rate limit.
+fn explain(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::RateLimited => error.hint(LOCKED_OUT_HINT),
+        _ => error,
+    }
+}
+
+fn parse_version(text: &str) -> Option<Version> {
+    let mut parts = text.trim_start_matches('v').split('.').map(|part| {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().ok()
+    });
+    Some((
+        parts.next()??,
+        parts.next()??,
+        parts.next().flatten().unwrap_or(0),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse_version("v7.2.5"), Some((7, 2, 5)));
+        assert_eq!(parse_version("v7.4.10,build2795"), Some((7, 4, 10)));
+        assert_eq!(parse_version("unknown"), None);
+    }
+}

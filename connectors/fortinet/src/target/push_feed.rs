@@ -1,0 +1,509 @@
+//! `push-feed`: external resources that take entries by API. A feed is a plain list of lines that the
+//! firewall keeps as they were sent; a firewall policy or security profile of the administrator's makes
+//! it block.
+
+mod group;
+mod push;
+
+use sdk::connector::Environment;
+use sdk::indicator::{Kind, Value};
+use sdk::ownership::{Owner, container_mark, container_owner};
+use sdk::target::{
+    Batch, Calls, Capabilities, CapacityPool, Effect, EndKnownBy, Facts, Finding, Foreign,
+    Granularity, Held, KindSupport, Level, Outcome, Proof, Rejection, Scope, Target, TargetKey,
+};
+use sdk::{Error, ErrorKind, Result, Retry, async_trait};
+
+use super::connection::{Connection, Version};
+use crate::api::{self, Command, EntryList, FeedRow, Page};
+use crate::config::Config;
+use group::Group;
+
+/// Push feeds came with this version.
+const FIRST_VERSION: Version = (7, 2, 1);
+/// From here on the feeds of one type share a quota; before, each feed had [`OLD_LIMIT`] entries.
+const SHARED_QUOTA: Version = (7, 4, 4);
+const OLD_LIMIT: usize = 131_072;
+/// Entries asked for at once.
+const PAGE: usize = 50_000;
+/// Tries to read a feed that changes while it is read.
+const LISTINGS: usize = 3;
+
+const fn support(kind: Kind, networks: bool, matches_below: bool) -> KindSupport {
+    KindSupport {
+        kind,
+        effect: Effect::Prevent,
+        networks,
+        matches_below,
+    }
+}
+
+/// What push feeds can do.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
+    mechanism: "push-feed",
+    summary: "entries pushed into threat feeds that a policy or profile blocks (FortiOS 7.2.1 and later)",
+    kinds: &[
+        support(Kind::Ipv4, true, false),
+        support(Kind::Ipv6, true, false),
+        // Whether a domain feed also matches names below is not documented: the answer that blocks more
+        // is assumed, so that nothing excluded is hit.
+        support(Kind::Domain, false, true),
+        support(Kind::Url, false, true),
+        support(Kind::Md5, false, false),
+        support(Kind::Sha1, false, false),
+        support(Kind::Sha256, false, false),
+    ],
+    end_known_by: EndKnownBy::Ledger,
+    native_end: None,
+    proof: Proof::Container,
+    foreign: Foreign::Listed,
+    granularity: Granularity::Feed,
+    write_batch: 10_000,
+    remove_batch: 10_000,
+    list_page: PAGE,
+    lookup_batch: 0,
+    capacity: None,
+    staged: false,
+    rate: &[],
+    rights: &[
+        "sysgrp read and write (system configuration)",
+        "fwgrp read is not needed",
+    ],
+};
+
+/// A feed that we push into.
+struct Feed {
+    group: Group,
+    name: String,
+}
+
+/// Push feeds of one firewall and VDOM.
+pub(crate) struct PushFeed {
+    connection: Connection,
+    key: TargetKey,
+    feeds: Vec<Feed>,
+    installation: String,
+    owner: Option<String>,
+}
+
+/// A feed's content.
+struct Content {
+    /// Lines, each with whether it acts.
+    lines: Vec<(String, bool)>,
+    overflow: bool,
+}
+
+impl PushFeed {
+    pub(crate) fn new(
+        config: &Config,
+        kinds: &[Kind],
+        connection: Connection,
+        key: TargetKey,
+        environment: &Environment,
+    ) -> Self {
+        let names = [
+            &config.feeds.ip,
+            &config.feeds.domain,
+            &config.feeds.url,
+            &config.feeds.hash,
+        ];
+        let feeds = Group::ALL
+            .into_iter()
+            .zip(names)
+            .filter(|(group, _)| {
+                kinds.is_empty() || kinds.iter().any(|kind| Group::of(*kind) == *group)
+            })
+            .map(|(group, name)| Feed {
+                group,
+                name: name.clone(),
+            })
+            .collect();
+        Self {
+            connection,
+            key,
+            feeds,
+            installation: environment.installation.clone(),
+            owner: config.feed_owner.clone(),
+        }
+    }
+
+    fn feed(&self, kind: Kind) -> Option<&Feed> {
+        self.feeds.iter().find(|feed| feed.group == Group::of(kind))
+    }
+
+    async fn rows(&self) -> Result<Vec<FeedRow>> {
+        let what = "external resources";
+        self.connection
+            .read::<Vec<FeedRow>>(api::feeds(&self.connection.vdom), what)
+            .await?
+            .complete(what)
+    }
+
+    async fn page(&self, feed: &str, start: usize, count: usize) -> Result<EntryList> {
+        let request = api::entries(&self.connection.vdom, feed, start, count);
+        let page: Page<EntryList> = self.connection.read(request, "entry list").await?;
+        Ok(page.results)
+    }
+
+    /// Reads a feed whole, or fails.
+    async fn content(&self, feed: &str) -> Result<Content> {
+        for _ in 0..LISTINGS {
+            if let Some(content) = self.content_once(feed).await? {
+                return Ok(content);
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "the feed keeps changing while it is read",
+        )
+        .with("feed", feed)
+        .retry(Retry::Later(None)))
+    }
+
+    /// `None` if the feed changed between two pages.
+    async fn content_once(&self, feed: &str) -> Result<Option<Content>> {
+        let mut lines: Vec<(String, bool)> = Vec::new();
+        let first = self.page(feed, 0, PAGE).await?;
+        let total = first.valid_count + first.invalid_count;
+        let (overflow, accepted) = (first.overflow, first.accepted_count);
+        let mut page = first;
+        loop {
+            if (page.valid_count + page.invalid_count, page.overflow) != (total, overflow) {
+                return Ok(None);
+            }
+            let came = page.entries.len();
+            lines.extend(
+                page.entries
+                    .into_iter()
+                    .map(|line| (line.entry, line.valid)),
+            );
+            // A page longer than was asked for is the whole list: paging is not known there.
+            if lines.len() >= total || came > PAGE {
+                break;
+            }
+            if came == 0 {
+                if overflow {
+                    // What was cut off is counted and not shown.
+                    break;
+                }
+                return Err(Error::protocol(format!(
+                    "the feed ends after {} of {total} entries",
+                    lines.len()
+                ))
+                .with("feed", feed));
+            }
+            page = self.page(feed, lines.len(), PAGE).await?;
+        }
+        if overflow {
+            let acting = accepted.unwrap_or(OLD_LIMIT);
+            for (_, acts) in lines.iter_mut().skip(acting) {
+                *acts = false;
+            }
+        }
+        Ok(Some(Content { lines, overflow }))
+    }
+
+    /// What `check` says of one feed; `Err` if it cannot be pushed into.
+    fn inspect<'a>(
+        &self,
+        feed: &Feed,
+        rows: &'a [FeedRow],
+    ) -> std::result::Result<&'a FeedRow, Finding> {
+        let missing = |message: String| Finding {
+            level: Level::Missing,
+            subject: subject(&feed.name),
+            message,
+            hint: Some(self.creation_hint(feed)),
+        };
+        let row = rows
+            .iter()
+            .find(|row| row.name == feed.name)
+            .ok_or_else(|| missing(format!("there is no external resource {}", feed.name)))?;
+        if row.kind != feed.group.feed_type() {
+            return Err(missing(format!(
+                "{} is of type {:?} and not {:?}",
+                feed.name,
+                row.kind,
+                feed.group.feed_type()
+            )));
+        }
+        if row.update_method != "push" {
+            return Err(missing(format!("{} is not fed by push", feed.name)));
+        }
+        Ok(row)
+    }
+
+    fn creation_hint(&self, feed: &Feed) -> String {
+        let category = match feed.group {
+            Group::Domain | Group::Url => "set category <192 to 221, unused>; ",
+            Group::Ip | Group::Hash => "",
+        };
+        format!(
+            "on the firewall: config system external-resource; edit \"{}\"; set type {}; set update-method push; \
+             {category}next; end; then {}",
+            feed.name,
+            feed.group.feed_type(),
+            feed.group.place()
+        )
+    }
+
+    fn owner_of(&self, row: &FeedRow) -> Option<Owner> {
+        container_owner(&row.comments, &self.installation, &row.name)
+    }
+
+    fn owner_finding(&self, row: &FeedRow) -> Finding {
+        if let Some(owner) = self.owner_of(row) {
+            return Finding {
+                level: Level::Ok,
+                subject: "feed owner".into(),
+                message: format!("{} belongs to {owner}", row.name),
+                hint: None,
+            };
+        }
+        let hint = match self.owner.as_deref().map(Owner::new) {
+            Some(Ok(owner)) => format!(
+                "to make the feed wholly its own, set its comments to: {}",
+                container_mark(&self.installation, &owner, &row.name)
+            ),
+            _ => "set `feed_owner` to a deployment's name, and `check` shows the comments that make the feed its own"
+                .to_owned(),
+        };
+        Finding {
+            level: Level::Ok,
+            subject: "feed owner".into(),
+            message: format!(
+                "the comments of {} name no owner: the ledger decides what in it is ours",
+                row.name
+            ),
+            hint: Some(hint),
+        }
+    }
+
+    /// Room for our entries: the quota, less what other feeds take of it where it is shared.
+    async fn pool(&self, feed: &Feed, rows: &[FeedRow], version: Version) -> Result<CapacityPool> {
+        let brief = self.page(&feed.name, 0, 1).await?;
+        let mut limit = brief
+            .accepted_limit
+            .unwrap_or_else(|| feed.group.documented_limit(version));
+        if version >= SHARED_QUOTA {
+            for other in rows {
+                if other.kind == feed.group.feed_type() && other.name != feed.name {
+                    let counts = self.page(&other.name, 0, 1).await?;
+                    limit =
+                        limit.saturating_sub(counts.accepted_count.unwrap_or(counts.valid_count));
+                }
+            }
+        }
+        Ok(CapacityPool {
+            kinds: feed.group.kinds().to_vec(),
+            limit,
+        })
+    }
+}
+
+fn subject(feed: &str) -> std::borrow::Cow<'static, str> {
+    format!("feed {feed}").into()
+}
+
+#[async_trait]
+impl Target for PushFeed {
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    fn key(&self) -> &TargetKey {
+        &self.key
+    }
+
+    async fn open(&self) -> Result<Facts> {
+        let (text, version, vendor_time) = self.connection.status().await?;
+        if version < FIRST_VERSION {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "push feeds need FortiOS 7.2.1 or later",
+            )
+            .with("firewall", &self.connection.host)
+            .with("version", text)
+            .hint("set `mechanism` to \"address-group\" for this firewall"));
+        }
+        let mut facts = Facts {
+            version: Some(text),
+            vendor_time,
+            ..Facts::default()
+        };
+        let rows = self.rows().await?;
+        let mut owners = Vec::new();
+        let mut first_missing = None;
+        for feed in &self.feeds {
+            let row = match self.inspect(feed, &rows) {
+                Ok(row) => row,
+                Err(finding) => {
+                    let kinds = feed.group.kinds().iter();
+                    facts
+                        .unavailable
+                        .extend(kinds.map(|kind| (*kind, finding.message.clone())));
+                    first_missing.get_or_insert(finding);
+                    continue;
+                }
+            };
+            facts.capacity.push(self.pool(feed, &rows, version).await?);
+            owners.push(self.owner_of(row));
+        }
+        if owners.is_empty() {
+            // Without a single feed there is nothing to push into.
+            let (message, hint) = first_missing.map_or_else(
+                || ("no kind is sent to this mechanism".to_owned(), None),
+                |finding| (finding.message, finding.hint),
+            );
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with("firewall", &self.connection.host)
+                .with("vdom", &self.connection.vdom)
+                .hint(hint.unwrap_or_default()));
+        }
+        // One owner for all of them, or the ledger decides.
+        facts.container = owners
+            .windows(2)
+            .all(|pair| pair[0] == pair[1])
+            .then(|| owners[0].clone())
+            .flatten();
+        Ok(facts)
+    }
+
+    async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
+        let rows = self.rows().await?;
+        let mut findings = Vec::new();
+        for feed in &self.feeds {
+            let row = match self.inspect(feed, &rows) {
+                Ok(row) => row,
+                Err(finding) => {
+                    findings.push(finding);
+                    continue;
+                }
+            };
+            findings.push(Finding {
+                level: Level::Ok,
+                subject: subject(&feed.name),
+                message: format!("{} takes pushed entries", feed.name),
+                hint: None,
+            });
+            if row.status == "disable" {
+                findings.push(Finding {
+                    level: Level::Warning,
+                    subject: "feed status".into(),
+                    message: format!("{} is disabled: it blocks nothing", feed.name),
+                    hint: Some("set status enable".to_owned()),
+                });
+            }
+            findings.push(self.owner_finding(row));
+            findings.push(
+                self.connection
+                    .usage(
+                        "system",
+                        "external-resource",
+                        &feed.name,
+                        feed.group.place(),
+                    )
+                    .await?,
+            );
+        }
+        Ok(findings)
+    }
+
+    fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection> {
+        if self.feed(value.kind()).is_none() {
+            return Err(Rejection::unsupported(
+                "no feed is configured for this kind",
+            ));
+        }
+        let missing = facts
+            .unavailable
+            .iter()
+            .find(|(kind, _)| *kind == value.kind());
+        if let Some((_, why)) = missing {
+            return Err(Rejection::Unsupported(why.clone().into()));
+        }
+        match value {
+            Value::Url(url) if url.as_str().contains('*') => Err(Rejection::unsupported(
+                "a `*` in a URL feed stands for anything",
+            )),
+            _ => Ok(value.clone()),
+        }
+    }
+
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
+        let rows = self.rows().await?;
+        let mut held = Vec::new();
+        for feed in &self.feeds {
+            if let Scope::Values(values) = scope
+                && !values
+                    .iter()
+                    .any(|value| Group::of(value.kind()) == feed.group)
+            {
+                continue;
+            }
+            let Ok(row) = self.inspect(feed, &rows) else {
+                continue;
+            };
+            let owner = self.owner_of(row);
+            let enabled = row.status != "disable";
+            let content = self.content(&feed.name).await?;
+            let mut seen = std::collections::HashSet::new();
+            for (line, acts) in content.lines {
+                let Some(value) = feed.group.read(&line) else {
+                    continue;
+                };
+                let wanted = match scope {
+                    Scope::All => true,
+                    Scope::Values(values) => values.contains(&value),
+                };
+                // The same line twice is one entry: one removal takes it out.
+                if !wanted || !seen.insert(line.clone()) {
+                    continue;
+                }
+                held.push(Held {
+                    id: line.into_boxed_str(),
+                    value,
+                    note: None,
+                    expires: None,
+                    container: owner.clone(),
+                    blocks: enabled && acts,
+                    allows: false,
+                    conforms: true,
+                    writable: true,
+                });
+            }
+            if content.overflow {
+                tracing::warn!(
+                    feed = feed.name,
+                    "the feed holds more than the firewall takes"
+                );
+            }
+        }
+        Ok(held)
+    }
+
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
+        match batch {
+            Batch::Add(writes) => {
+                let rows: Vec<_> = writes
+                    .iter()
+                    .map(|write| (&write.value, write.value.to_string()))
+                    .collect();
+                self.by_feed(Command::Add, &rows).await
+            }
+            // A line has neither note nor end: there is nothing to change in it.
+            Batch::Update(writes) => writes.iter().map(|_| Outcome::Done).collect(),
+            Batch::Remove(removals) => {
+                let rows: Vec<_> = removals
+                    .iter()
+                    .map(|removal| (&removal.value, removal.id.to_string()))
+                    .collect();
+                self.by_feed(Command::Remove, &rows).await
+            }
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        self.connection.calls()
+    }
+}
