@@ -1,0 +1,213 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Puts indicators on the right EDR, proxy or firewall, and takes them down again on time.
+#[derive(Debug, Parser)]
+#[command(name = "cordon", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "cordon.toml"
+    )]
+    pub config: PathBuf,
+    /// How results are written: text or json; for run also the file to write to
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = OutputTo::parse)]
+    pub output: OutputTo,
+    /// How logs are written, on stderr
+    #[arg(long, global = true, value_enum, default_value_t = Log::Text)]
+    pub log: Log,
+    /// Tell more; twice for every request
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Move the clock (+40d, or an RFC 3339 time), to try things out on loopback
+    #[arg(long, global = true, value_name = "TIME", allow_hyphen_values = true)]
+    pub clock: Option<String>,
+    /// Who is doing this, for the history [default: the user]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub actor: Option<String>,
+}
+
+/// Where results go.
+#[derive(Clone, Debug)]
+pub(crate) enum OutputTo {
+    /// To stdout, in this form.
+    Stdout(Format),
+    /// To a file, as JSON; `run` only.
+    File(PathBuf),
+}
+
+impl OutputTo {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("is empty".to_owned()),
+            "text" => Ok(Self::Stdout(Format::Text)),
+            "json" => Ok(Self::Stdout(Format::Json)),
+            file => Ok(Self::File(PathBuf::from(file))),
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Log {
+    /// Lines for people.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See the whole story on loopback: fake vendors, real indicators, every step checked
+    Demo,
+    /// Run one action: a JSON object in, one out
+    Run(Run),
+    /// Show what a sync would do, and send nothing
+    Plan(Sync),
+    /// Bring targets to what the configuration says, once
+    Sync(Sync),
+    /// Let a held set of changes through
+    Approve {
+        /// The id that `sync` or `history` shows
+        id: String,
+    },
+    /// Show runs, approvals and what waits
+    History {
+        /// The most runs to show
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Take down everything of a deployment, or everything of ours on a target
+    Retire {
+        /// The deployment or target
+        name: String,
+        /// Show what would be taken down, and send nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Send nothing to a target until it is resumed
+    Pause {
+        /// The target
+        target: String,
+        /// Why, for the reports
+        #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+        reason: String,
+    },
+    /// Send to a paused target again
+    Resume {
+        /// The target
+        target: String,
+    },
+    /// Look after the store
+    Store {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
+    /// Start a faithful fake vendor on loopback, to try things out on
+    Fake(Fake),
+    /// List the connectors: mechanisms, kinds, effects, limits, rights needed
+    Connectors,
+    /// Generate the schemas and the catalogue of actions
+    Manifests {
+        /// Fail if the files on disk differ
+        #[arg(long, conflicts_with = "write")]
+        check: bool,
+        /// Write the files
+        #[arg(long)]
+        write: bool,
+        /// Where they are
+        #[arg(long, default_value = "manifests", value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+}
+
+/// `cordon run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The connector
+    pub connector: String,
+    /// The action
+    pub command: String,
+    /// Where the JSON object stands, `-` for stdin
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub input: PathBuf,
+    /// The ledger's store, for instance sqlite:cordon.db
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+}
+
+/// `cordon plan` and `cordon sync`.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// These deployments only [default: all]
+    pub deployments: Vec<String>,
+    /// This target only
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// `cordon store …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Write a consistent copy to a new file; others may go on working
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Put a verified backup in the store's place; the old one is kept aside
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Look at every page of the store
+    Check,
+}
+
+/// `cordon fake`.
+#[derive(Debug, Args)]
+pub(crate) struct Fake {
+    /// The vendor
+    pub vendor: String,
+    /// The port on 127.0.0.1 [default: any]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// Plain http in place of TLS with a generated CA
+    #[arg(long)]
+    pub http: bool,
+    /// Where the generated CA's certificate goes
+    #[arg(long, value_name = "FILE", conflicts_with = "http")]
+    pub ca_out: Option<PathBuf>,
+    /// Set a switch: what is not known about the real vendor
+    #[arg(long, value_name = "NAME=POSITION")]
+    pub switch: Vec<String>,
+    /// Set anything else the fake takes, as JSON or text
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
