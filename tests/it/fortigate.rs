@@ -1,0 +1,162 @@
+//! FortiGate through the binary: a mechanism whose ends only the store knows, and one that marks.
+
+use std::path::Path;
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value as Json, json};
+
+use crate::support::{Fake, Ran, bundle, indicator, run, run_with_input, write};
+
+/// Both clocks stand a day ahead, so that the later runs may be a little ahead of the device.
+const NOW: &str = "+86400s";
+const LATER: &str = "+86640s";
+
+fn configure(directory: &Path, fake: &Json, store: &str, mechanism: &str) {
+    let firewall = &fake["firewalls"][0];
+    write(directory, "key.txt", firewall["api_key"].as_str().unwrap());
+    let text = format!(
+        r#"
+{store}
+[collections.c2]
+stix = "c2.json"
+[targets.edge]
+connector = "fortinet"
+mechanism = "{mechanism}"
+firewalls = [{{ base_ip = {}, vdom = "root", api_key = {{ file = "key.txt" }} }}]
+[deployments.acme]
+include = ["c2"]
+targets = ["edge"]
+"#,
+        firewall["base_ip"]
+    );
+    write(directory, "cordon.toml", &text);
+}
+
+fn objects(ends: bool) -> String {
+    let soon = (Utc::now() + TimeDelta::seconds(86_400 + 100)).to_rfc3339();
+    let more = if ends {
+        json!({ "valid_until": soon })
+    } else {
+        json!({})
+    };
+    bundle(&[
+        indicator("[ipv4-addr:value = '8.8.5.1']", &more),
+        indicator("[ipv4-addr:value = '8.8.5.2']", &json!({})),
+        indicator("[ipv6-addr:value = '2606:4700::77']", &json!({})),
+        indicator("[domain-name:value = 'bad.example.net']", &json!({})),
+    ])
+}
+
+fn sync(directory: &Path, clock: &str) -> (Ran, Json) {
+    let ran = run(directory, &["sync", "--output", "json", "--clock", clock]);
+    let report = ran.json()["reports"][0].clone();
+    (ran, report)
+}
+
+/// Syncs, again, after an end, after a withdrawal, and takes all of it down.
+fn whole_life(store: &str, mechanism: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http", "--clock", NOW]);
+    configure(directory, &fake.configuration, store, mechanism);
+    write(directory, "c2.json", &objects(true));
+    let (ran, first) = sync(directory, NOW);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        (&first["added"], &first["mechanism"]),
+        (&json!(4), &json!(mechanism)),
+        "{first}"
+    );
+    let (ran, second) = sync(directory, NOW);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(second["unchanged"], 4, "{second}");
+    assert_eq!(second["requests"]["write"], 0, "{second}");
+
+    let (ran, later) = sync(directory, LATER);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(later["removed"]["expired"], 1, "{later}");
+    assert_eq!(later["changes"][0]["value"], "8.8.5.1", "{later}");
+    assert!(
+        later["warnings"][0].as_str().unwrap().contains("apart"),
+        "{later}"
+    );
+    let none = bundle(&[indicator("[ipv4-addr:value = '8.8.5.2']", &json!({}))]);
+    write(directory, "c2.json", &none);
+    let (ran, withdrawn) = sync(directory, LATER);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(withdrawn["removed"]["withdrawn"], 2, "{withdrawn}");
+    let (_, quiet) = sync(directory, LATER);
+    assert_eq!(quiet["requests"]["write"], 0, "{quiet}");
+    let retired = run(
+        directory,
+        &["retire", "acme", "--output", "json", "--clock", LATER],
+    );
+    assert_eq!(retired.code, Some(0), "{retired:?}");
+    assert_eq!(
+        retired.json()["reports"][0]["removed"]["withdrawn"],
+        1,
+        "{retired:?}"
+    );
+}
+
+#[test]
+fn a_push_feed_with_a_store_lives_and_ends() {
+    whole_life("[store]\nurl = \"sqlite:cordon.db\"", "push-feed");
+}
+
+#[test]
+fn address_groups_carry_their_marks_without_a_store() {
+    whole_life("", "address-group");
+}
+
+#[test]
+fn a_store_of_the_real_clock_stays_as_it_is_under_a_moved_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http"]);
+    let store = "[store]\nurl = \"sqlite:cordon.db\"";
+    configure(directory, &fake.configuration, store, "push-feed");
+    write(directory, "c2.json", &objects(true));
+    assert_eq!(run(directory, &["sync"]).code, Some(0));
+    // A plan looks ahead through a copy of the store; a run gets an empty one, in which nothing there is
+    // proven ours.
+    let plan = run(directory, &["plan", "--output", "json", "--clock", "+2d"]);
+    assert_eq!(plan.code, Some(0), "{plan:?}");
+    assert_eq!(
+        plan.json()["reports"][0]["removed"]["expired"],
+        1,
+        "{plan:?}"
+    );
+    let moved = run(directory, &["sync", "--output", "json", "--clock", "+2d"]);
+    assert!(
+        moved.stderr.contains("uses an empty scratch store"),
+        "{moved:?}"
+    );
+    let report = &moved.json()["reports"][0];
+    assert_eq!(report["requests"]["write"], 0, "{report}");
+    let history = run(directory, &["history", "--output", "json"]).json();
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history}");
+    let again = run(directory, &["sync", "--output", "json"]).json();
+    assert_eq!(again["reports"][0]["unchanged"], 4, "{again}");
+}
+
+#[test]
+fn an_end_that_nobody_would_know_is_refused_without_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http"]);
+    let mut configuration = fake.configuration.clone();
+    configuration["mechanism"] = json!("push-feed");
+    let block = json!({ "values": ["8.8.5.1"], "valid_for": 1 });
+    let input = json!({ "arguments": block, "configuration": configuration }).to_string();
+    let refused = run_with_input(directory, &["run", "fortinet", "block"], &input);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(refused.stdout.contains("store"), "{refused:?}");
+    let stored = run_with_input(
+        directory,
+        &["run", "fortinet", "block", "--store", "sqlite:ledger.db"],
+        &input,
+    );
+    assert_eq!(stored.code, Some(0), "{stored:?}");
+    assert_eq!(stored.json()["added"], 1, "{stored:?}");
+}
