@@ -460,3 +460,29 @@ async fn item_31_the_last_member_leaves_a_placeholder_on_old_firmware() {
     ));
     assert_eq!(fake.state.enforced("address-group").len(), 1);
 }
+
+#[tokio::test]
+async fn item_55_a_slow_table_is_waited_for_and_a_lost_one_is_not_an_empty_one() {
+    let shared = clock();
+    let fake = start(FakeOptions::plain(shared.clone())).await;
+    let mut configuration = fake.configuration.clone();
+    configuration["mechanism"] = json!("address-group");
+    let target = super::targets(configuration, &Environment::new(shared))
+        .unwrap()
+        .remove(0);
+    target.open().await.unwrap();
+    assert!(all_done(
+        &target.apply(Batch::Add(&[write("9.8.7.6")])).await
+    ));
+    let slow = |seconds| {
+        Fault::new(FaultAction::Slow(std::time::Duration::from_secs(seconds)))
+            .on("GET", "/firewall/addr")
+            .times(usize::MAX)
+    };
+    fake.server.faults.push(slow(8));
+    assert_eq!(target.list(Scope::All).await.unwrap().len(), 1);
+    fake.server.faults.clear();
+    fake.server.faults.push(slow(600));
+    let error = target.list(Scope::All).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
