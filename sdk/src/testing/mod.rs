@@ -2,7 +2,7 @@
 //!
 //! A connector's `tests/contract.rs` is a few lines:
 //!
-//! ```ignore
+//! ```text
 //! #[tokio::test]
 //! async fn ioc() {
 //!     sdk::testing::run_suite(acme::connector(), "ioc", &SuiteOptions::default())
