@@ -10,6 +10,7 @@ mod reading;
 mod rules;
 mod source;
 
+mod cells;
 mod columns;
 mod list;
 mod warninglist;
