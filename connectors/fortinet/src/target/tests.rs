@@ -486,3 +486,24 @@ async fn item_55_a_slow_table_is_waited_for_and_a_lost_one_is_not_an_empty_one()
     let error = target.list(Scope::All).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
+
+#[tokio::test]
+async fn item_49_pushed_content_may_be_lost_with_the_power_and_is_pushed_again() {
+    for (position, left) in [("kept", 1), ("lost", 0)] {
+        let mut options = options();
+        options.switches = options.switches.with("volatile-push", position);
+        let fake = start(options).await;
+        let target = target(&fake.configuration, "push-feed");
+        target.open().await.unwrap();
+        let writes = [write("9.8.7.6")];
+        assert!(all_done(&target.apply(Batch::Add(&writes)).await));
+        fake.state.reboot();
+        // The listing shows what is there, so that the loop adds what is not.
+        let held = target.list(Scope::All).await.unwrap();
+        assert_eq!((held.len(), position), (left, position));
+        if held.is_empty() {
+            assert!(all_done(&target.apply(Batch::Add(&writes)).await));
+        }
+        assert_eq!(fake.state.enforced("push-feed").len(), 1);
+    }
+}
