@@ -5,8 +5,12 @@ use std::sync::LazyLock;
 use sdk::connector::Connector;
 use sdk::{Error, Result};
 
-static CONNECTORS: LazyLock<Vec<Connector>> =
-    LazyLock::new(|| vec![crowdstrike::connector(), fortinet::connector()]);
+static CONNECTORS: LazyLock<Vec<Connector>> = LazyLock::new(|| {
+    vec![
+        crowdstrike::connector(),
+        fortinet::connector(),
+    ]
+});
 
 /// All of them, in the order of their names.
 pub(crate) fn all() -> Vec<&'static Connector> {

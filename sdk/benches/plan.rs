@@ -150,7 +150,8 @@ impl Scene {
         let native = marked.then_some(NativeEnd {
             unit: Duration::from_secs(60),
             max: None,
-            deletes: false,
+            max_by_kind: &[],
+            deletes: Some(false),
         });
         let mut listing = Vec::with_capacity(count);
         let mut ledger = Vec::new();

@@ -11,7 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// A clock that can be the system's, the system's moved by an offset, or one that only moves when told.
 /// Clones share it.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Inner>);
+pub struct Clock {
+    inner: Arc<Inner>,
+    /// How far it is ahead of the others that share its inner one.
+    ahead: TimeDelta,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -45,11 +49,23 @@ impl Clock {
         reason = "the one home of reading the clock"
     )]
     fn build(frozen: Option<DateTime<Utc>>, offset: TimeDelta) -> Self {
-        Self(Arc::new(Inner {
-            frozen,
-            origin: std::time::Instant::now(),
-            offset: AtomicI64::new(offset.num_nanoseconds().unwrap_or(i64::MAX)),
-        }))
+        Self {
+            inner: Arc::new(Inner {
+                frozen,
+                origin: std::time::Instant::now(),
+                offset: AtomicI64::new(offset.num_nanoseconds().unwrap_or(i64::MAX)),
+            }),
+            ahead: TimeDelta::zero(),
+        }
+    }
+
+    /// Another machine's clock, that far ahead of this one: both run, or are moved, together.
+    #[must_use]
+    pub fn ahead(&self, by: TimeDelta) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            ahead: self.ahead + by,
+        }
     }
 
     /// The current instant.
@@ -58,7 +74,7 @@ impl Clock {
         reason = "the one home of reading the clock"
     )]
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.frozen.unwrap_or_else(Utc::now) + self.offset()
+        self.inner.frozen.unwrap_or_else(Utc::now) + self.offset() + self.ahead
     }
 
     /// Time since the clock was made; never goes backwards unless moved backwards by hand.
@@ -67,29 +83,29 @@ impl Clock {
         reason = "the one home of reading the clock"
     )]
     pub fn elapsed(&self) -> Duration {
-        let running = match self.0.frozen {
+        let running = match self.inner.frozen {
             Some(_) => Duration::ZERO,
-            None => self.0.origin.elapsed(),
+            None => self.inner.origin.elapsed(),
         };
-        let offset = u64::try_from(self.0.offset.load(Ordering::SeqCst)).unwrap_or(0);
+        let offset = u64::try_from(self.inner.offset.load(Ordering::SeqCst)).unwrap_or(0);
         running + Duration::from_nanos(offset)
     }
 
     /// How far it was moved from the system's clock, or from its start.
     pub fn offset(&self) -> TimeDelta {
-        TimeDelta::nanoseconds(self.0.offset.load(Ordering::SeqCst))
+        TimeDelta::nanoseconds(self.inner.offset.load(Ordering::SeqCst))
     }
 
     /// Moves it. Bounded by about 292 years.
     pub fn advance(&self, by: TimeDelta) {
-        self.0
+        self.inner
             .offset
             .fetch_add(by.num_nanoseconds().unwrap_or(0), Ordering::SeqCst);
     }
 
     /// Whether it moves only when told.
     pub fn is_manual(&self) -> bool {
-        self.0.frozen.is_some()
+        self.inner.frozen.is_some()
     }
 
     /// Waits. On a manual clock the time passes at once.
@@ -116,5 +132,15 @@ mod tests {
         clock.sleep(Duration::from_secs(90)).await;
         assert_eq!(clock.now(), start + TimeDelta::seconds(90));
         assert_eq!(clock.elapsed(), Duration::from_secs(90));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_moves_along() {
+        let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let clock = Clock::manual(start);
+        let other = clock.ahead(TimeDelta::minutes(-3));
+        clock.sleep(Duration::from_secs(90)).await;
+        assert_eq!(other.now(), start - TimeDelta::seconds(90));
+        assert_eq!(other.elapsed(), clock.elapsed());
     }
 }

@@ -18,7 +18,7 @@ use crate::target::{Capabilities, Target};
 pub struct Environment {
     /// The clock that limiters and back-off wait on.
     pub clock: Clock,
-    /// More CA files to trust, from `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE`.
+    /// More CA files to trust, from `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`.
     pub ca_files: Vec<PathBuf>,
     /// Our installation's name in marks (default `main`).
     pub installation: String,

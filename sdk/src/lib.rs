@@ -6,6 +6,7 @@ pub mod collection;
 pub mod connector;
 pub mod error;
 pub mod fake;
+pub mod feed;
 pub mod http;
 pub mod indicator;
 pub mod ownership;

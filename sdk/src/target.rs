@@ -52,10 +52,21 @@ pub enum EndKnownBy {
 pub struct NativeEnd {
     /// The vendor's unit; ends are rounded up to it.
     pub unit: Duration,
-    /// The longest end the vendor takes, counted from now.
+    /// The longest end the vendor takes, counted from now, for kinds that have none of their own.
     pub max: Option<Duration>,
-    /// Whether the vendor removes the entry at its end. Falcon only disarms it: then we delete.
-    pub deletes: bool,
+    /// The longest ends of certain kinds.
+    pub max_by_kind: &'static [(Kind, Duration)],
+    /// Whether the vendor removes the entry at its end. Falcon only disarms it: then we delete. `None`
+    /// where the vendor does not say: what is still listed after its end is deleted.
+    pub deletes: Option<bool>,
+}
+
+impl NativeEnd {
+    /// The longest end that the vendor takes for a kind, counted from now.
+    pub fn max_for(&self, kind: Kind) -> Option<Duration> {
+        let own = self.max_by_kind.iter().find(|(known, _)| *known == kind);
+        own.map(|(_, max)| *max).or(self.max)
+    }
 }
 
 /// What proves that an entry is ours.
@@ -82,6 +93,10 @@ pub enum Foreign {
     LookedUp,
     /// They live elsewhere, an equal value of ours stands beside them.
     Coexists,
+    /// Nothing is shown, not even ours: the vendor has no listing. What the ledger says stands for it and
+    /// [`Target::list`] is not called, so this needs [`Proof::Ledger`]. That somebody else has a value is
+    /// learned from [`Outcome::Exists`], and kept in mind for a day.
+    Unseen,
 }
 
 /// How much one call changes.
@@ -370,7 +385,7 @@ pub trait Target: Send + Sync {
     fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection>;
 
     /// What the vendor holds, entries of others included as far as [`Capabilities::foreign`] says.
-    /// Complete, or an error.
+    /// Complete, or an error; always an error where nothing is shown ([`Foreign::Unseen`]).
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>>;
 
     /// Applies one batch; one outcome per row, in the same order.
@@ -385,19 +400,59 @@ pub trait Target: Send + Sync {
     fn calls(&self) -> Calls {
         Calls::default()
     }
+
+    /// Ends what [`Target::open`] began, for instance a session, after everything that a run asked. What goes
+    /// wrong here is nobody's concern.
+    async fn close(&self) {}
 }
 
 /// Vendors that store changes first and enforce them by a commit.
 #[async_trait::async_trait]
 pub trait Staged: Send + Sync {
-    /// Whether something is stored and not enforced, and whose it is as far as the vendor tells.
-    async fn pending(&self) -> Result<Option<String>>;
+    /// What a commit would enforce now; `None` where everything stored is enforced. Where a commit enforces
+    /// our changes alone, those of others are not part of it.
+    async fn pending(&self) -> Result<Option<Pending>>;
 
-    /// Enforces what is stored; waits until the vendor says so.
+    /// Enforces what is stored; waits until the vendor says so. A refusal that stays one is an error
+    /// other than [`crate::ErrorKind::Unavailable`] and [`crate::ErrorKind::RateLimited`]: what was stored is
+    /// then dropped if the vendor can.
     async fn commit(&self) -> Result<()>;
 
-    /// Drops what this session stored, if the vendor can.
-    async fn discard(&self) -> Result<()>;
+    /// Drops what we stored and nobody enforced. `false` where the vendor has no way to do that: what is
+    /// pending is then named in the report.
+    async fn discard(&self) -> Result<bool>;
+
+    /// When to commit, as configured.
+    fn activate(&self) -> Activate {
+        Activate::Always
+    }
+
+    /// What enforces stored changes without our commit, in words for people; `None` where nothing does.
+    fn enforced_anyway(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// What is stored and not enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Whether all of it is ours; `None` where the vendor does not tell.
+    pub ours: Option<bool>,
+    /// What the vendor says of it: whose, since when, how much.
+    pub what: String,
+}
+
+/// When stored changes are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Activate {
+    /// After every run that stored something, whatever else is pending.
+    #[default]
+    Always,
+    /// Unless changes that are not ours were pending before our first write.
+    Own,
+    /// Never by us: somebody else does it.
+    Never,
 }
 
 /// Calls made to a vendor.

@@ -101,6 +101,7 @@ pub(crate) fn to_json(connector: &Connector) -> Json {
                     Foreign::Listed => "listed",
                     Foreign::LookedUp => "looked_up",
                     Foreign::Coexists => "coexists",
+                    Foreign::Unseen => "unseen",
                 },
                 "granularity": match mechanism.granularity {
                     Granularity::Row => "row",

@@ -60,7 +60,8 @@ pub(crate) static CAPABILITIES: Capabilities = Capabilities {
     native_end: Some(NativeEnd {
         unit: Duration::from_secs(1),
         max: None,
-        deletes: false,
+        max_by_kind: &[],
+        deletes: Some(false),
     }),
     proof: Proof::Mark {
         max_length: NOTE_LIMIT,

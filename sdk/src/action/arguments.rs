@@ -2,9 +2,85 @@
 //! documentation come from it.
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::report::Status;
+
+/// The names that the argument `fail_on` takes; the last stands for none of them.
+const FAIL_ON: [(&str, Option<Status>); 4] = [
+    ("failed", Some(Status::Failed)),
+    ("partial", Some(Status::Partial)),
+    ("held", Some(Status::Held)),
+    ("never", None),
+];
+
+/// Which reports a playbook engine is told as an error: the argument `fail_on` of every writing action,
+/// names separated by commas. What could not even start is an error whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailOn(Vec<Status>);
+
+impl Default for FailOn {
+    fn default() -> Self {
+        Self(vec![Status::Failed])
+    }
+}
+
+impl FailOn {
+    /// Reads it from an action's arguments.
+    pub fn of(arguments: &Json) -> Result<Self> {
+        match arguments.get("fail_on") {
+            None | Some(Json::Null) => Ok(Self::default()),
+            Some(Json::String(text)) => Self::read(text),
+            Some(_) => Err(Self::wrong("is not a text")),
+        }
+    }
+
+    /// Whether a report that ended so is an error.
+    pub fn names(&self, status: Status) -> bool {
+        self.0.contains(&status)
+    }
+
+    fn read(text: &str) -> Result<Self> {
+        let mut statuses = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let known = FAIL_ON.iter().find(|(known, _)| *known == name);
+            let (_, status) = known.ok_or_else(|| Self::wrong(&format!("names {name:?}")))?;
+            statuses.extend(status);
+        }
+        Ok(Self(statuses))
+    }
+
+    fn wrong(what: &str) -> Error {
+        let names = FAIL_ON.map(|(name, _)| name).join(", ");
+        Error::input(format!("fail_on {what}")).hint(format!("one or more of {names}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for FailOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(deserializer)? {
+            None => Ok(Self::default()),
+            Some(text) => Self::read(&text).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for FailOn {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FailOn".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "default": "failed" })
+    }
+}
 
 /// Arguments of every writing action.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -25,6 +101,14 @@ pub(super) struct Common {
     /// Take over equal entries that somebody else made; they are given back when our reasons end
     #[serde(default)]
     pub(super) adopt: bool,
+    /// Which results a playbook engine is told as an error: `failed`, `partial`, `held`, several of them
+    /// separated by commas, or `never`. The exit codes of `run` do not depend on it
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "read by the engine's runtime; here it is only refused if wrong"
+    )]
+    pub(super) fail_on: FailOn,
 }
 
 fn text_or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -161,3 +245,30 @@ pub(super) struct ListBlocked {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fail_on_names_what_is_an_error() {
+        let named = |text: Json| {
+            let fail_on = FailOn::of(&json!({ "fail_on": text })).unwrap();
+            [Status::Ok, Status::Held, Status::Partial, Status::Failed]
+                .map(|status| fail_on.names(status))
+        };
+        assert_eq!(named(Json::Null), [false, false, false, true]);
+        assert_eq!(named(json!("failed")), [false, false, false, true]);
+        assert_eq!(named(json!("failed, held")), [false, true, false, true]);
+        assert_eq!(named(json!("partial")), [false, false, true, false]);
+        assert_eq!(named(json!("never")), [false; 4]);
+        assert_eq!(FailOn::of(&json!({})).unwrap(), FailOn::default());
+        for wrong in [json!("ok"), json!(""), json!("failed;held"), json!(1)] {
+            let error = FailOn::of(&json!({ "fail_on": wrong })).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Input, "{wrong}");
+            assert!(error.hint_text().unwrap().contains("partial"));
+        }
+    }
+}

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::sync::Context;
 
+pub use arguments::FailOn;
 pub use setup::{Setup, management_hosts, members, set_up};
 pub use view::{Blocked, BlockedEntry, Checked, CheckedDevice, CheckedFinding, blocked, check};
 

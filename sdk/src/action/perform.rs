@@ -221,7 +221,7 @@ async fn sync_collection(
                     ),
                 );
             }
-            let reading = stix_objects(objects.as_deref(), path.as_deref())?;
+            let reading = stix_objects(objects.as_deref(), path.as_deref(), &context)?;
             (
                 Deployment::new(owner(common, setup, BY_HAND)?),
                 reading.into(),
@@ -261,7 +261,11 @@ fn source_kind(url: &str, format: SourceFormat) -> SourceKind {
     }
 }
 
-fn stix_objects(objects: Option<&[Json]>, path: Option<&str>) -> Result<Reading> {
+fn stix_objects(
+    objects: Option<&[Json]>,
+    path: Option<&str>,
+    context: &Context,
+) -> Result<Reading> {
     let limits = stix::ReadLimits::default();
     match (objects, path) {
         (Some(objects), _) => {
@@ -270,8 +274,13 @@ fn stix_objects(objects: Option<&[Json]>, path: Option<&str>) -> Result<Reading>
             stix::read("stix_objects", bytes.as_slice(), &limits)
         }
         (None, Some(path)) => {
-            let file = File::open(path)
-                .map_err(|error| Error::input(format!("cannot open {path}")).because(error))?;
+            let file: Box<dyn std::io::Read + Send> =
+                match &context.files {
+                    Some(open) => open(path)?,
+                    None => Box::new(File::open(path).map_err(|error| {
+                        Error::input(format!("cannot open {path}")).because(error)
+                    })?),
+                };
             stix::read("stix_objects_path", BufReader::new(file), &limits)
         }
         (None, None) => Err(Error::input(
@@ -294,6 +303,7 @@ async fn push_indicators(
     let reading = stix_objects(
         arguments.stix_objects.as_deref(),
         arguments.stix_objects_path.as_deref(),
+        context,
     )?;
     let mut pushed = sync::Batch::new(owner(common, setup, BY_HAND)?, reading);
     pushed.accept_unbounded = arguments.accept_unbounded;
@@ -318,6 +328,7 @@ async fn block(arguments: Block, setup: &Setup, context: &Context) -> Result<Rep
         return Err(Error::input(format!("valid_until {until} has passed")));
     }
     let mut reading = values(&arguments.values, "values")?;
+    refuse_host_bits(&arguments.values)?;
     for indicator in &mut reading.indicators {
         indicator.validity = Validity { from: None, until };
     }
@@ -329,6 +340,30 @@ async fn block(arguments: Block, setup: &Setup, context: &Context) -> Result<Rep
         .as_deref()
         .map(|reason| plain_words(reason).into());
     batch(blocked, common, setup, context).await
+}
+
+/// `8.8.8.8/8` is an address with a prefix length that somebody slipped with, or sixteen million addresses: a
+/// person who blocks says which.
+fn refuse_host_bits(texts: &[String]) -> Result<()> {
+    for text in texts {
+        let plain = refang(text.trim());
+        let Ok(network) = plain.parse::<ipnet::IpNet>() else {
+            continue;
+        };
+        if network.addr() != network.network() {
+            return Err(Error::input(format!(
+                "{:?} is an address inside of the network {}",
+                text.trim(),
+                network.trunc()
+            ))
+            .hint(format!(
+                "give {} for the address alone, or {} for the whole network",
+                network.addr(),
+                network.trunc()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A person's words on one line, without anything that could be read as a mark.

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::indicator::Kind;
 use crate::ownership::{Owner, Viewer, observe};
-use crate::sync::{Context, TargetGroup};
-use crate::target::{Finding, Level, Scope, Target};
+use crate::sync::{Context, TargetGroup, proving, recalled};
+use crate::target::{Finding, Foreign, Level, Scope, Target};
 
 /// What `list_blocked` gives.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -64,8 +64,21 @@ pub async fn blocked(
             owner: &nobody,
             formerly: &[],
         };
-        let listing = target.list(Scope::All).await?;
-        for entry in observe(listing, &ledger, target.capabilities().proof, viewer) {
+        let listing = if target.capabilities().foreign == Foreign::Unseen {
+            if context.store.is_none() {
+                return Err(Error::config(format!(
+                    "{} needs a store: the vendor shows nothing of what is there",
+                    target.capabilities().mechanism
+                ))
+                .hint("add [store] to the configuration, or give --store"));
+            }
+            recalled(&ledger, context.environment.clock.now())
+        } else {
+            target.list(Scope::All).await?
+        };
+        let now = context.environment.clock.now();
+        let proving = proving(&ledger, &listing, target.capabilities(), now);
+        for entry in observe(listing, &proving, target.capabilities().proof, viewer) {
             let kind = entry.held.value.kind();
             if !member.kinds.is_empty() && !member.kinds.contains(&kind) {
                 continue;
@@ -102,6 +115,20 @@ pub struct Checked {
     pub devices: Vec<CheckedDevice>,
 }
 
+impl Checked {
+    /// Makes the status the worst of all findings, after some were added.
+    pub fn settle(&mut self) {
+        let has = |level: &str| {
+            self.devices
+                .iter()
+                .flat_map(|device| &device.findings)
+                .any(|finding| finding.level == level)
+        };
+        let worst = ["missing", "warning"].into_iter().find(|level| has(level));
+        worst.unwrap_or("ok").clone_into(&mut self.status);
+    }
+}
+
 /// One device and mechanism.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CheckedDevice {
@@ -109,6 +136,9 @@ pub struct CheckedDevice {
     pub name: String,
     /// The mechanism.
     pub mechanism: String,
+    /// The device, where there may be several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device: String,
     /// The product's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -135,20 +165,19 @@ pub struct CheckedFinding {
 
 /// Looks at every device of a target. A device that cannot be opened is a finding, not an error.
 pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
-    let mut worst = Level::Ok;
     let mut devices = Vec::new();
     for member in &target.members {
         let key = member.target.key();
         let mut device = CheckedDevice {
             name: key.to_string(),
             mechanism: member.target.capabilities().mechanism.to_owned(),
+            device: key.device.clone(),
             version: None,
             clock_ahead_seconds: None,
             findings: Vec::new(),
         };
         let findings = look(&*member.target, context, &mut device).await;
         for finding in findings.unwrap_or_else(|error| vec![no_access(&error)]) {
-            worst = worst.max(finding.level);
             device.findings.push(CheckedFinding {
                 level: level_name(finding.level).to_owned(),
                 subject: finding.subject.into_owned(),
@@ -158,10 +187,12 @@ pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
         }
         devices.push(device);
     }
-    Checked {
-        status: level_name(worst).to_owned(),
+    let mut checked = Checked {
+        status: String::new(),
         devices,
-    }
+    };
+    checked.settle();
+    checked
 }
 
 async fn look(

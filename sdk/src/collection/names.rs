@@ -80,6 +80,14 @@ impl Reversed {
         self.0.sort_unstable();
     }
 
+    /// A rule on the name itself.
+    fn exactly(&self, name: &str) -> Option<RuleId> {
+        let wanted = reversed(name);
+        let start = self.0.partition_point(|(key, _)| **key < *wanted);
+        let (key, rule) = self.0.get(start)?;
+        (**key == *wanted).then_some(*rule)
+    }
+
     /// A rule on a name below, or on the name itself if `at` says so.
     fn find(&self, name: &str, at: bool) -> Option<RuleId> {
         if self.0.is_empty() {
@@ -110,8 +118,8 @@ fn reversed(name: &str) -> String {
 pub(super) struct UrlRules {
     /// Sorted.
     keys: Vec<(Box<str>, RuleId)>,
-    /// Sorted, without the scheme: most vendors match none.
-    schemeless: Vec<(Box<str>, RuleId)>,
+    /// Sorted, as loosely as the loosest vendor reads a URL.
+    loose: Vec<(Box<str>, RuleId)>,
     hosts: Reversed,
 }
 
@@ -119,7 +127,7 @@ impl UrlRules {
     /// Adds a URL.
     pub(super) fn add(&mut self, url: &UrlValue, rule: RuleId) {
         let key = key(url);
-        self.schemeless.push((schemeless(&key).into(), rule));
+        self.loose.push((loose(url).into(), rule));
         self.keys.push((key.into(), rule));
         if url.address().is_none() {
             self.hosts.add(url.host(), rule);
@@ -129,67 +137,63 @@ impl UrlRules {
     /// To be called after the last addition.
     pub(super) fn finish(&mut self) {
         self.keys.sort_unstable();
-        self.schemeless.sort_unstable();
+        self.loose.sort_unstable();
         self.hosts.finish();
     }
 
     /// A rule on the URL, or on a shorter path above it.
     pub(super) fn covering(&self, url: &UrlValue) -> Option<RuleId> {
-        if self.keys.is_empty() {
-            return None;
-        }
-        let key = key(url);
-        // Whatever covers the key is a prefix of it, and the greatest prefix is next to where the key
-        // would stand, or is a prefix of what stands there: each step is one search and shortens the key.
-        let mut prefix = key.as_bytes();
-        loop {
-            let after = self
-                .keys
-                .partition_point(|(rule, _)| rule.as_bytes() <= prefix);
-            let (above, rule) = self.keys.get(after.checked_sub(1)?)?;
-            let above = above.as_bytes();
-            let common = above.iter().zip(prefix).take_while(|(a, b)| a == b).count();
-            if common == above.len() {
-                if leads(above, key.as_bytes()) {
-                    return Some(*rule);
-                }
-                prefix = &prefix[..common - 1];
-            } else {
-                prefix = &prefix[..common];
-            }
-        }
+        over(&self.keys, &key(url))
     }
 
-    /// A rule on a URL that a vendor would hit which matches this one and longer paths, whatever the
-    /// scheme.
-    pub(super) fn below(&self, url: &UrlValue) -> Option<RuleId> {
-        if self.schemeless.is_empty() {
+    /// A rule that a vendor would hit which matches this URL and whatever begins like it, in the loosest way that any
+    /// vendor may read it: whatever the scheme, the port, upper or lower case, and what is asked for after `?`.
+    pub(super) fn hit(&self, url: &UrlValue) -> Option<RuleId> {
+        if self.loose.is_empty() {
             return None;
         }
-        let key = key(url);
-        let key = schemeless(&key);
-        let mut prefixes = vec![];
-        if key.ends_with(['/', '?', '&']) {
-            prefixes.push(key.to_owned());
-        } else {
-            prefixes.extend(['/', '?', '&'].map(|boundary| format!("{key}{boundary}")));
-        }
-        let from = |text: &str| {
-            let start = self.schemeless.partition_point(|(rule, _)| **rule < *text);
-            self.schemeless.get(start)
-        };
-        let same = from(key).filter(|(rule, _)| **rule == *key);
-        let longer = || {
-            prefixes.iter().find_map(|prefix| {
-                from(prefix).filter(|(rule, _)| rule.starts_with(prefix.as_str()))
-            })
-        };
-        same.or_else(longer).map(|(_, rule)| *rule)
+        let entry = loose(url);
+        let start = entry.split('?').next().unwrap_or_default();
+        let next = self.loose.partition_point(|(rule, _)| **rule < *start);
+        let longer = self.loose.get(next);
+        longer
+            .filter(|(rule, _)| rule.starts_with(start))
+            .map(|(_, rule)| *rule)
+            .or_else(|| over(&self.loose, &entry))
+    }
+
+    /// A rule on a URL whose host is the name itself.
+    pub(super) fn on_host(&self, name: &str) -> Option<RuleId> {
+        self.hosts.exactly(name)
     }
 
     /// A rule on a URL whose host is the name or below it.
     pub(super) fn on_hosts_below(&self, name: &str) -> Option<RuleId> {
         self.hosts.find(name, true)
+    }
+}
+
+/// A rule on a key or on a path above it, among sorted keys.
+fn over(keys: &[(Box<str>, RuleId)], key: &str) -> Option<RuleId> {
+    if keys.is_empty() {
+        return None;
+    }
+    // Whatever covers the key is a prefix of it, and the greatest prefix is next to where the key
+    // would stand, or is a prefix of what stands there: each step is one search and shortens the key.
+    let mut prefix = key.as_bytes();
+    loop {
+        let after = keys.partition_point(|(rule, _)| rule.as_bytes() <= prefix);
+        let (above, rule) = keys.get(after.checked_sub(1)?)?;
+        let above = above.as_bytes();
+        let common = above.iter().zip(prefix).take_while(|(a, b)| a == b).count();
+        if common == above.len() {
+            if leads(above, key.as_bytes()) {
+                return Some(*rule);
+            }
+            prefix = &prefix[..common.checked_sub(1)?];
+        } else {
+            prefix = &prefix[..common];
+        }
     }
 }
 
@@ -221,8 +225,13 @@ fn key(url: &UrlValue) -> Cow<'_, str> {
     })
 }
 
-fn schemeless(key: &str) -> &str {
-    key.split_once("://").map_or(key, |(_, rest)| rest)
+/// What is left of a URL for a vendor that matches neither scheme nor port, and no case.
+fn loose(url: &UrlValue) -> String {
+    let rest = url.after_host();
+    let path = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let path = rest[path..].split('#').next().unwrap_or_default();
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{}{slash}{path}", url.host()).to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -299,28 +308,41 @@ mod tests {
     }
 
     #[test]
-    fn what_an_entry_would_hit_below_itself() {
+    fn what_an_entry_would_hit_besides_itself() {
         let mut rules = UrlRules::default();
-        rules.add(&url("http://www.a.example/x/y?q=1&r=2"), 7);
+        rules.add(&url("http://www.a.example/x/Y?q=1&r=2"), 7);
+        rules.add(&url("https://b.example:8443/dir/file.pdf"), 8);
+        rules.add(&url("https://c.example/open"), 9);
         rules.finish();
-        for text in [
-            "http://www.a.example/",
-            "https://www.a.example/x",
-            "http://www.a.example/x/",
-            "http://www.a.example/x/y",
-            "http://www.a.example/x/y?q=1",
-            "https://me@www.a.example/x/y?q=1&r=2#top",
+        for (text, rule) in [
+            ("http://www.a.example/", 7),
+            ("https://www.a.example/x", 7),
+            ("http://www.a.example/x/", 7),
+            ("http://www.a.example/x/y", 7),
+            ("http://www.a.example/X/y?q=1", 7),
+            ("https://me@www.a.example/x/y?q=1&r=2#top", 7),
+            // What follows `?` may not be matched.
+            ("http://www.a.example/x/y?q=9", 7),
+            // Without an ending, what begins like it.
+            ("http://b.example/dir/f", 8),
+            ("http://b.example/dir/file", 8),
+            ("http://b.example:81/dir/file.pdf", 8),
+            // Below a rule of another scheme, port or case.
+            ("http://c.example/open/x", 9),
+            ("https://c.example:444/OPEN/x?y", 9),
         ] {
-            assert_eq!(rules.below(&url(text)), Some(7), "{text}");
+            assert_eq!(rules.hit(&url(text)), Some(rule), "{text}");
         }
         for text in [
             "http://a.example/",
             "http://www.a.example/x/z",
             "http://www.a.example/x/yy",
-            "http://www.a.example/x/y?q=",
             "http://www.a.example/x/y/",
+            "http://b.example/dir/file.pdf.exe",
+            "http://b.example/dirs",
+            "http://c.example/opening",
         ] {
-            assert_eq!(rules.below(&url(text)), None, "{text}");
+            assert_eq!(rules.hit(&url(text)), None, "{text}");
         }
         assert_eq!(rules.on_hosts_below("a.example"), Some(7));
         assert_eq!(rules.on_hosts_below("www.a.example"), Some(7));

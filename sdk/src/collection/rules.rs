@@ -141,8 +141,8 @@ impl Rules {
     }
 
     /// Whether an entry that also matches below itself (`matches_below`) would hit something excluded: the
-    /// rule on the excluded name or URL it would hit. A URL is compared without its scheme, which most
-    /// vendors do not match. An address is in conflict with an excluded URL on it.
+    /// rule on the excluded name or URL it would hit. URLs are compared without scheme, port, case and query,
+    /// which vendors match or not. An address is in conflict with an excluded URL on it.
     pub fn conflict(&self, value: &Value) -> Option<Rule> {
         let rule = match value {
             Value::Ipv4(network) => self.url_hosts_ipv4.touching(network),
@@ -153,10 +153,15 @@ impl Rules {
                     .below(name)
                     .or_else(|| self.urls.on_hosts_below(name))
             }
-            Value::Url(url) => self.urls.below(url),
+            Value::Url(url) => self.urls.hit(url),
             Value::Md5(_) | Value::Sha1(_) | Value::Sha256(_) => None,
         };
         rule.map(|rule| self.rule(rule))
+    }
+
+    /// The rule on an excluded URL on a host of exactly this name: whoever blocks the name blocks it too.
+    pub fn url_on(&self, host: &str) -> Option<Rule> {
+        self.urls.on_host(host).map(|rule| self.rule(rule))
     }
 
     fn rule(&self, rule: RuleId) -> Rule {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
-use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -45,6 +45,8 @@ pub struct Call {
     pub path: String,
     /// Raw query, still encoded.
     pub query: String,
+    /// Headers, credentials included.
+    pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
     /// Status answered; 0 if the connection was broken, or while the answer is being made.
@@ -238,6 +240,7 @@ impl Handler {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers.clone(),
             body: Bytes::new(),
             status: 0,
         };

@@ -12,7 +12,7 @@ use url::Url;
 use super::address;
 use super::auth::{Authenticate, NoAuth};
 use super::limits::Limits;
-use super::request::{Request, Response, Safety};
+use super::request::{Disposition, Request, Response, Safety};
 use super::retry::{self, Budget, Told};
 use super::tls::{self, Fingerprint, Seen};
 use super::transport::{Broken, Settings, Transport};
@@ -36,7 +36,11 @@ pub struct ClientBuilder {
     response_limit: u64,
     compression: bool,
     retry_after_header: Option<&'static str>,
+    disposition: Judge,
 }
+
+/// What a vendor's answer means where its status does not say it.
+type Judge = fn(&Response) -> Option<Disposition>;
 
 impl ClientBuilder {
     /// A client for one vendor host. `base` is `https://…`, or `http://` on loopback only; the error
@@ -55,6 +59,7 @@ impl ClientBuilder {
             response_limit: 64 << 20,
             compression: true,
             retry_after_header: None,
+            disposition: |_| None,
         })
     }
 
@@ -115,6 +120,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Reads the answers whose status does not say what they mean: waits told in a body, "slow down" as a
+    /// 401 or a 409, a session that ended told with a 200. `None` leaves it to the status: 401 is
+    /// [`Disposition::Refused`], 408, 429 and 5xx are tried again as [`Client::send`] says.
+    #[must_use]
+    pub fn disposition(mut self, judge: fn(&Response) -> Option<Disposition>) -> Self {
+        self.disposition = judge;
+        self
+    }
+
     /// Longest answer in bytes (default 64 MiB).
     #[must_use]
     pub fn response_limit(mut self, bytes: u64) -> Self {
@@ -140,7 +154,7 @@ impl ClientBuilder {
         let host = self.base.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let settings = Settings {
-            tls: tls::config(host, authorities, pin, seen.clone())?,
+            tls: tls::config(host, authorities, pin, seen.clone(), None)?,
             host: self.base.clone(),
             timeout: self.timeout,
             pin,
@@ -156,6 +170,7 @@ impl ClientBuilder {
             auth: self.auth,
             deadline: self.deadline,
             retry_after_header: self.retry_after_header,
+            disposition: self.disposition,
             budget: Budget::default(),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -177,6 +192,7 @@ struct Inner {
     auth: Arc<dyn Authenticate>,
     deadline: Duration,
     retry_after_header: Option<&'static str>,
+    disposition: Judge,
     budget: Budget,
     reads: AtomicU64,
     writes: AtomicU64,
@@ -289,6 +305,14 @@ impl std::fmt::Debug for Client {
     }
 }
 
+fn by_status(response: &Response) -> Disposition {
+    match response.status {
+        StatusCode::UNAUTHORIZED => Disposition::Refused,
+        StatusCode::TOO_MANY_REQUESTS => Disposition::Busy(None),
+        _ => Disposition::Answer,
+    }
+}
+
 /// One request through all its tries.
 struct Attempt<'a> {
     client: &'a Client,
@@ -316,18 +340,27 @@ impl Attempt<'_> {
             let (failure, told) = match sent {
                 Ok(response) => {
                     self.client.note_time(&response);
-                    if response.status == StatusCode::UNAUTHORIZED && self.renews().await {
-                        continue;
+                    let judged = (inner.disposition)(&response);
+                    let told = match judged {
+                        Some(Disposition::Busy(Some(wait))) => Some(Told::by_vendor(wait)),
+                        _ => retry::told(&response, inner.retry_after_header, inner.clock.now()),
+                    };
+                    match judged.unwrap_or_else(|| by_status(&response)) {
+                        Disposition::Refused if self.renews().await => continue,
+                        Disposition::Busy(_) => {
+                            (self.refused(&response, ErrorKind::RateLimited), told)
+                        }
+                        _ if judged.is_none()
+                            && retry::is_repeatable(self.request.safety, &response) =>
+                        {
+                            // A gateway's 5xx does not say how far the request came; 503 says nowhere.
+                            let status = response.status;
+                            self.fate_unknown |= status.is_server_error()
+                                && status != StatusCode::SERVICE_UNAVAILABLE;
+                            (self.refused(&response, ErrorKind::Unavailable), told)
+                        }
+                        _ => return Ok(response),
                     }
-                    if !retry::is_repeatable(self.request.safety, &response) {
-                        return Ok(response);
-                    }
-                    // A gateway's 5xx does not say how far the request came; 503 says nowhere.
-                    let status = response.status;
-                    self.fate_unknown |=
-                        status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
-                    let told = retry::told(&response, inner.retry_after_header, inner.clock.now());
-                    (self.refused(&response), told)
                 }
                 Err(Broken::NotSent(error)) => (error, None),
                 Err(Broken::Unanswered(error)) => {
@@ -372,12 +405,7 @@ impl Attempt<'_> {
         self.client.0.auth.refused().await
     }
 
-    fn refused(&self, response: &Response) -> Error {
-        let kind = if response.status == StatusCode::TOO_MANY_REQUESTS {
-            ErrorKind::RateLimited
-        } else {
-            ErrorKind::Unavailable
-        };
+    fn refused(&self, response: &Response, kind: ErrorKind) -> Error {
         let host = address::host(&self.client.0.base);
         let error = Error::new(kind, format!("{host} answered {}", response.status));
         match response.excerpt() {

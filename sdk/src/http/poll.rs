@@ -5,15 +5,31 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Shortest time between two questions.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// Time between the first two questions; each further wait is twice as long. Most jobs end at once, and those
+/// that do not are not hurried by asking.
+const FIRST: Duration = Duration::from_millis(250);
 
-/// Asks at once and then every `interval` until the answer is there, for at most `limit` by the clock. An
-/// error of the question ends it; when the time is up the error is [`ErrorKind::Unavailable`], because
-/// the job may still end well.
+/// Asks at once, soon again, and then ever more seldom, at last every `interval`, until the answer is there, for
+/// at most `limit` by the clock. An error of the question ends it; when the time is up the error is
+/// [`ErrorKind::Unavailable`], because the job may still end well.
 pub async fn poll<T, F>(
     clock: &Clock,
     what: &str,
+    interval: Duration,
+    limit: Duration,
+    ask: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    poll_from(clock, what, FIRST, interval, limit, ask).await
+}
+
+/// The same with a shortest time between two questions, for vendors that are slowed down by asking.
+pub async fn poll_from<T, F>(
+    clock: &Clock,
+    what: &str,
+    first: Duration,
     interval: Duration,
     limit: Duration,
     mut ask: impl FnMut() -> F,
@@ -21,7 +37,8 @@ pub async fn poll<T, F>(
 where
     F: Future<Output = Result<Option<T>>>,
 {
-    let interval = interval.max(SHORTEST);
+    let interval = interval.max(first);
+    let mut wait = first;
     let started = clock.elapsed();
     loop {
         if let Some(answer) = ask().await? {
@@ -35,7 +52,8 @@ where
             )
             .hint("it may still end at the vendor: run again, or look there"));
         }
-        clock.sleep(interval.min(limit - waited)).await;
+        clock.sleep(wait.min(limit - waited)).await;
+        wait = (2 * wait).min(interval);
     }
 }
 
@@ -63,18 +81,19 @@ mod tests {
             Duration::from_secs(60),
             || async {
                 asked.set(asked.get() + 1);
-                Ok((asked.get() == 4).then_some("done"))
+                Ok((asked.get() == 7).then_some("done"))
             },
         );
         assert_eq!(answer.await.unwrap(), "done");
-        assert_eq!(clock.elapsed(), Duration::from_secs(15));
+        // A quarter, a half, 1, 2, 4, 5 seconds.
+        assert_eq!(clock.elapsed(), Duration::from_millis(12_750));
     }
 
     #[tokio::test]
     async fn it_gives_up_at_its_limit_and_asks_once_more_then() {
         let clock = clock();
         let asked = Cell::new(0);
-        let every = Duration::from_secs(25);
+        let every = Duration::from_secs(32);
         let answer = poll(
             &clock,
             "the commit",
@@ -88,7 +107,8 @@ mod tests {
         let error = answer.await.unwrap_err();
         assert_eq!(error.message(), "the commit did not end in 60 s");
         assert_eq!(clock.elapsed(), Duration::from_secs(60));
-        assert_eq!(asked.get(), 4);
+        // The last time after what was left of the minute.
+        assert_eq!(asked.get(), 9);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,8 @@ pub struct Request {
     pub path: Vec<String>,
     /// Query pairs, encoded when sent.
     pub query: Vec<(String, String)>,
+    /// Headers besides those of the client and of its [`super::Authenticate`].
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Body,
     /// The endpoint class for rate windows.
@@ -66,6 +68,7 @@ impl Request {
             method,
             path: path.into_iter().map(Into::into).collect(),
             query: Vec::new(),
+            headers: Vec::new(),
             body: Body::Empty,
             class,
             safety,
@@ -83,6 +86,13 @@ impl Request {
     #[must_use]
     pub fn query(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         self.query.push((key.into(), value.to_string()));
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -114,6 +124,19 @@ impl Request {
         self.timeout = Some(timeout);
         self
     }
+}
+
+/// What an answer means for the request, where the status alone does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// An answer: it goes to the caller.
+    Answer,
+    /// Certainly not applied, and worth another try after this time (by the back-off where the vendor tells
+    /// none), whatever the request's [`Safety`].
+    Busy(Option<Duration>),
+    /// The credentials were not taken, as with a 401: [`super::Authenticate::refused`] decides whether to
+    /// try once more.
+    Refused,
 }
 
 /// An answer, read whole and bounded. Any status: what it means is the connector's business.

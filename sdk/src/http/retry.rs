@@ -69,6 +69,17 @@ pub(super) enum Told {
     TooLong(Duration),
 }
 
+impl Told {
+    /// What the vendor said in so many words.
+    pub(super) fn by_vendor(wait: Duration) -> Self {
+        if wait > LONGEST_WAIT {
+            Self::TooLong(wait)
+        } else {
+            Self::Wait(wait)
+        }
+    }
+}
+
 /// Reads `Retry-After` (seconds, also written as `13s` or `1 seconds`, or an HTTP date), and the vendor's
 /// own header. Instants are compared with the answer's own `Date`, so that a skewed clock does not
 /// matter.
@@ -81,11 +92,7 @@ pub(super) fn told(
     let standard = response.header("retry-after").and_then(|text| {
         let wait =
             seconds(text).or_else(|| until(DateTime::parse_from_rfc2822(text).ok()?, now))?;
-        Some(if wait > LONGEST_WAIT {
-            Told::TooLong(wait)
-        } else {
-            Told::Wait(wait)
-        })
+        Some(Told::by_vendor(wait))
     });
     standard.or_else(|| {
         let wait = number(response.header(own_header?)?, now)?;
@@ -93,8 +100,9 @@ pub(super) fn told(
     })
 }
 
-/// Zero counts as one second: vendors send it for less than one.
-fn seconds(text: &str) -> Option<Duration> {
+/// Reads a wait as vendors write it: `13`, `13s`, `1 seconds`. Zero counts as one second: they send it for
+/// less than one.
+pub fn seconds(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let number: u64 = text[..text.len() - unit.len()].parse().ok()?;

@@ -380,6 +380,84 @@ async fn a_refused_token_is_renewed_once() {
     }
 }
 
+/// A vendor that says "slow down" with any status and in its body, and that its session ended with a 200.
+fn odd(response: &Response) -> Option<Disposition> {
+    let text = response.excerpt();
+    if let Some(wait) = text.strip_prefix("wait ") {
+        return Some(Disposition::Busy(read_wait(wait)));
+    }
+    match text.as_str() {
+        "session over" => Some(Disposition::Refused),
+        "no" => Some(Disposition::Answer),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn what_a_status_does_not_say_the_vendors_words_do() {
+    let cases = [
+        (status(401).set_body_string("wait 7 seconds"), 7),
+        (status(409).set_body_string("wait 13s"), 13),
+        (status(200).set_body_string("session over"), 0),
+    ];
+    for (first, waited) in cases {
+        let items = answers([first, status(204)]).await;
+        let environment = environment();
+        let client = ClientBuilder::new(&items.uri(), &environment)
+            .unwrap()
+            .auth(Arc::new(Once(AtomicBool::new(true))))
+            .disposition(odd)
+            .build()
+            .unwrap();
+        let response = client.send(write(Safety::Once)).await.unwrap();
+        assert_eq!(response.status.as_u16(), 204);
+        assert_eq!(environment.clock.elapsed(), Duration::from_secs(waited));
+        assert_eq!(client.calls(), calls(0, 2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_looks_like_trouble_is_an_answer_where_the_vendor_says_so() {
+    let server = answers([status(500).set_body_string("no")]).await;
+    let client = ClientBuilder::new(&server.uri(), &environment())
+        .unwrap()
+        .disposition(odd)
+        .build()
+        .unwrap();
+    let response = client.send(write(Safety::Idempotent)).await.unwrap();
+    assert_eq!(response.status.as_u16(), 500);
+    assert_eq!(client.calls(), calls(0, 1, 0));
+}
+
+#[tokio::test]
+async fn a_wait_of_an_hour_told_in_a_body_ends_the_run() {
+    let server = answers([status(409).set_body_string("wait 2400 seconds")]).await;
+    let environment = environment();
+    let client = ClientBuilder::new(&server.uri(), &environment)
+        .unwrap()
+        .disposition(odd)
+        .build()
+        .unwrap();
+    let error = client.send(write(Safety::Once)).await.unwrap_err();
+    assert_eq!(error.exit_code(), 75);
+    assert!(!error.is_fate_unknown(), "busy is never applied");
+    assert_eq!(environment.clock.elapsed(), Duration::ZERO);
+}
+
+/// Credentials that can be renewed once.
+struct Once(AtomicBool);
+
+#[async_trait::async_trait]
+impl Authenticate for Once {
+    async fn headers(&self, _: &Client) -> Result<HeaderMap> {
+        Ok(HeaderMap::new())
+    }
+
+    async fn refused(&self) -> bool {
+        self.0.swap(false, Ordering::SeqCst)
+    }
+}
+
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
     let elsewhere = answers([status(200)]).await;

@@ -9,11 +9,12 @@ use rustls::CertificateError::ApplicationVerificationFailure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// SHA-256 of a leaf certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +112,32 @@ fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>>
     Ok(found)
 }
 
+/// A certificate that we show, and its key, as PEM text.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The certificate, with intermediates after it.
+    pub chain: String,
+    /// Its private key.
+    pub key: Secret,
+}
+
+impl ClientCertificate {
+    fn parts(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let chain = certificates(self.chain.as_bytes(), "the client certificate")?;
+        // What the reader says of a key may quote it.
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes())
+            .map_err(|_| Error::config("the client certificate's key is not a PEM private key"))?;
+        Ok((chain, key))
+    }
+}
+
 /// TLS for one host; `seen` follows what it shows.
 pub(super) fn config(
     host: &str,
     authorities: Vec<CertificateDer<'static>>,
     pin: Option<Fingerprint>,
     seen: Seen,
+    identity: Option<&ClientCertificate>,
 ) -> Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let trust = Trust {
@@ -127,12 +148,20 @@ pub(super) fn config(
         provider: provider.clone(),
         seen,
     };
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::internal("TLS could not be set up").because(error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(trust))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(trust));
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = identity.parts()?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                Error::config("the client certificate and its key cannot be used").because(error)
+            })?
+        }
+    };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -75,6 +75,11 @@ impl Transport {
         })
     }
 
+    /// The client itself.
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     pub(super) fn seen(&self) -> Option<Fingerprint> {
         self.settings.seen.get()
     }
@@ -110,6 +115,7 @@ impl Transport {
             .client
             .request(request.method.clone(), url)
             .timeout(timeout)
+            .headers(request.headers.iter().cloned().collect())
             .headers(credentials);
         if !self.settings.compression {
             builder = builder.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

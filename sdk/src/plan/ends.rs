@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::indicator::Value;
+use crate::indicator::{Kind, Value};
 use crate::target::NativeEnd;
 
 /// The native end to write: rounded up to the vendor's unit, shortened to its maximum. `None` writes no
@@ -11,8 +11,11 @@ pub fn written_end(
     end: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     native: &NativeEnd,
+    kind: Kind,
 ) -> Option<DateTime<Utc>> {
-    let longest = native.max.map(|max| round_down(now + delta(max), native));
+    let longest = native
+        .max_for(kind)
+        .map(|max| round_down(now + delta(max), native));
     match (end, longest) {
         (None, longest) => longest,
         (Some(end), None) => Some(round_up(end, native)),
@@ -41,7 +44,7 @@ pub fn native_need(
     value: &Value,
 ) -> NativeNeed {
     let right = end.map(|end| round_up(end, native));
-    match (held, right, native.max) {
+    match (held, right, native.max_for(value.kind())) {
         (None, None, None) => NativeNeed::None,
         (None, _, _) | (Some(_), None, None) => NativeNeed::Change,
         (Some(held), Some(right), _) if held == right => NativeNeed::None,
@@ -91,6 +94,7 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400;
+    const SHORT_ADDRESSES: &[(Kind, Duration)] = &[(Kind::Ipv4, Duration::from_secs(2 * DAY))];
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
@@ -100,7 +104,8 @@ mod tests {
         NativeEnd {
             unit: Duration::from_secs(60),
             max: max_days.map(|days| Duration::from_secs(days * DAY)),
-            deletes: true,
+            max_by_kind: SHORT_ADDRESSES,
+            deletes: Some(true),
         }
     }
 
@@ -108,17 +113,17 @@ mod tests {
     fn rounded_up_and_shortened() {
         let now = at(1_700_000_000);
         let plain = native(None);
-        assert_eq!(written_end(None, now, &plain), None);
+        assert_eq!(written_end(None, now, &plain, Kind::Md5), None);
         assert_eq!(
-            written_end(Some(at(1_700_000_101)), now, &plain),
+            written_end(Some(at(1_700_000_101)), now, &plain, Kind::Md5),
             Some(at(1_700_000_160))
         );
         let month = native(Some(30));
-        let longest = written_end(None, now, &month).unwrap();
+        let longest = written_end(None, now, &month, Kind::Md5).unwrap();
         assert!(longest <= now + TimeDelta::days(30));
         assert!(longest > now + TimeDelta::days(30) - TimeDelta::minutes(1));
         assert_eq!(
-            written_end(Some(now + TimeDelta::days(90)), now, &month),
+            written_end(Some(now + TimeDelta::days(90)), now, &month, Kind::Md5),
             Some(longest)
         );
     }
@@ -138,6 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_can_have_a_longest_end_of_its_own() {
+        let now = at(1_700_000_000);
+        let month = native(Some(30));
+        let end = |kind| written_end(None, now, &month, kind).unwrap();
+        assert!(end(Kind::Ipv4) <= now + TimeDelta::days(2));
+        assert!(end(Kind::Ipv6) > now + TimeDelta::days(29));
+        let address = Value::parse(Kind::Ipv4, "9.9.9.9").unwrap();
+        let need = |value: &Value, hours: i64| {
+            let held = now + TimeDelta::hours(hours);
+            native_need(Some(held), None, now, &month, value)
+        };
+        assert_eq!(need(&address, 24), NativeNeed::None);
+        assert_eq!(need(&address, 8), NativeNeed::Renew);
+        assert_eq!(need(&Value::Md5([1; 16]), 24), NativeNeed::Renew);
+    }
+
+    #[test]
     fn what_was_written_needs_nothing() {
         let value = Value::Md5([1; 16]);
         let now = at(1_700_000_000);
@@ -147,7 +169,7 @@ mod tests {
                 Some(at(1_700_012_345)),
                 Some(now + TimeDelta::days(400)),
             ] {
-                let written = written_end(end, now, &native);
+                let written = written_end(end, now, &native, Kind::Md5);
                 assert_eq!(
                     native_need(written, end, now, &native, &value),
                     NativeNeed::None

@@ -135,7 +135,7 @@ fn plan_add(question: &Question<'_>, plan: &mut Plan, desired: &Desired) {
         operation: Operation::Add(Write {
             value: desired.value.clone(),
             id: None,
-            expires: native_end(question, until),
+            expires: native_end(question, until, &desired.value),
             note,
             note_and_end_only: false,
             held_expires: None,
@@ -281,7 +281,8 @@ fn plan_foreign(question: &Question<'_>, plan: &mut Plan, desired: &Desired, gro
     ) else {
         plan.foreign.push(ForeignEntry {
             value: desired.value.clone(),
-            blocks: group.iter().any(|entry| entry.held.blocks),
+            blocks: (question.capabilities.foreign != Foreign::Unseen)
+                .then(|| group.iter().any(|entry| entry.held.blocks)),
         });
         return;
     };
@@ -401,7 +402,7 @@ fn remove(
             let nearest = question.now + SHORTEST;
             let end = was.map(|was| {
                 if was < nearest {
-                    native_end(question, Some(nearest)).unwrap_or(nearest)
+                    native_end(question, Some(nearest), value).unwrap_or(nearest)
                 } else {
                     was
                 }
@@ -460,9 +461,13 @@ fn written_note(question: &Question<'_>, note: &Note, value: &Value) -> Option<S
     }
 }
 
-fn native_end(question: &Question<'_>, end: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+fn native_end(
+    question: &Question<'_>,
+    end: Option<DateTime<Utc>>,
+    value: &Value,
+) -> Option<DateTime<Utc>> {
     let native = question.capabilities.native_end?;
-    written_end(end, question.now, &native)
+    written_end(end, question.now, &native, value.kind())
 }
 
 /// The native end to write on an entry that is there: an adopted one that had no end gets none.
@@ -474,7 +479,7 @@ fn kept_end(
     if entry.note.was == Some(None) {
         return None;
     }
-    native_end(question, end)
+    native_end(question, end, &entry.held.value)
 }
 
 /// Whether a mechanism knows the end of what it holds without a store.

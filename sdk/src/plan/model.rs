@@ -126,8 +126,8 @@ pub struct Change {
 pub struct ForeignEntry {
     /// The value.
     pub value: Value,
-    /// Whether it blocks, so that ours is not missed.
-    pub blocks: bool,
+    /// Whether it blocks, so that ours is not missed; `None` where the vendor shows nothing.
+    pub blocks: Option<bool>,
 }
 
 /// What is to be done.

@@ -166,7 +166,7 @@ fn what_others_made_is_left_alone() {
         plan.foreign,
         vec![ForeignEntry {
             value: value(1),
-            blocks: true
+            blocks: Some(true)
         }]
     );
 }
@@ -267,7 +267,8 @@ fn adopting_keeps_the_later_end_and_gives_it_back() {
     case.capabilities.native_end = Some(NativeEnd {
         unit: Duration::from_secs(1),
         max: None,
-        deletes: true,
+        max_by_kind: &[],
+        deletes: Some(true),
     });
     let mut foreign = held(1, vec![], "by hand");
     foreign.expires = Some(now() + TimeDelta::minutes(90));
@@ -451,7 +452,8 @@ fn an_adopted_entry_whose_own_end_has_passed_is_not_given_a_past_end() {
             native_end: Some(NativeEnd {
                 unit: Duration::from_secs(1),
                 max: None,
-                deletes: false,
+                max_by_kind: &[],
+                deletes: Some(false),
             }),
             ..capabilities()
         },

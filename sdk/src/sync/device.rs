@@ -12,6 +12,7 @@ use crate::target::{Calls, Foreign, Proof, Scope};
 
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
+use super::stage::{Enforced, Stage};
 use super::task::Judge;
 use super::{Context, Member, Purpose, Task, checks, ledger, release, room, verify, want};
 
@@ -55,6 +56,7 @@ pub(super) async fn run(
                 result = steps(task, member, target_name, run_id, context, &mut device) => result,
                 lost = checks::keep_lease(&key, run_id, context) => Err(lost),
             };
+            member.target.close().await;
             match checks::unlease(&key, run_id, context).await {
                 Ok(()) => result,
                 Err(error) => result.and(Err(error)),
@@ -108,9 +110,13 @@ async fn steps(
     };
     let lookup = want::looked_up(task, member, &facts, &wanted.desired);
     let calls_before = target.calls();
-    let mut listing = target
-        .list(lookup.as_deref().map_or(Scope::All, Scope::Values))
-        .await?;
+    let mut listing = if capabilities.foreign == Foreign::Unseen {
+        ledger::recalled(ledger.as_deref().unwrap_or_default(), now)
+    } else {
+        target
+            .list(lookup.as_deref().map_or(Scope::All, Scope::Values))
+            .await?
+    };
     if lookup.is_none() && capabilities.foreign == Foreign::LookedUp {
         let missing = want::missing(&wanted.desired, &listing);
         if !missing.is_empty() {
@@ -124,7 +130,8 @@ async fn steps(
         formerly: &task.formerly,
     };
     let rows = ledger.as_deref().unwrap_or_default();
-    let observed = observe(listing, rows, capabilities.proof, viewer);
+    let proving = ledger::proving(rows, &listing, capabilities, now);
+    let observed = observe(listing, &proving, capabilities.proof, viewer);
 
     // The difference.
     let judge = Judge::new(task, ledger.as_deref(), capabilities, |value| {
@@ -179,18 +186,9 @@ async fn steps(
     let writes = changes
         .iter()
         .any(|change| change.operation != Operation::Record);
-    let owed_key = format!("owed/{key}");
-    let owed = match (target.staged(), store) {
-        (Some(_), Some(store)) => store.get(&owed_key).await?.is_some(),
-        // Without a record, what the vendor says is pending may be ours from a run that was interrupted.
-        (Some(staged), None) => staged.pending().await?.is_some(),
-        (None, _) => false,
-    };
-    if writes
-        && target.staged().is_some()
-        && let Some(store) = store
-    {
-        store.set(&owed_key, Some(run_id)).await?;
+    let stage = Stage::look(target, store, &key).await?;
+    if let Some(stage) = &stage {
+        stage.begin(run_id, writes, &mut device.warnings).await?;
     }
     let executor = Executor {
         target,
@@ -201,6 +199,7 @@ async fn steps(
             owner: &task.owner,
             now,
             sources: wanted.sources,
+            staged: stage.is_some(),
         },
         progress: context.progress.clone(),
         result: Executed::default(),
@@ -209,8 +208,11 @@ async fn steps(
         total: changes.len(),
     };
     let sources = executor.book.sources.clone();
-    let executed = executor.run(changes, short).await;
-    let committed = verify::commit(target, &executed, owed, store, &owed_key).await;
+    let mut executed = executor.run(changes, short).await;
+    let enforced = match &stage {
+        Some(stage) => stage.end(&mut executed, &mut device.warnings).await,
+        None => Ok(Enforced::Yes),
+    };
 
     // The record, and a look at what is enforced.
     let book = Book {
@@ -219,12 +221,18 @@ async fn steps(
         owner: &task.owner,
         now,
         sources,
+        staged: stage.is_some(),
     };
     let by_value: HashMap<&Value, &LedgerRow> = rows
         .iter()
         .filter(|row| row.owner == task.owner)
         .map(|row| (&row.value, row))
         .collect();
+    match &enforced {
+        Ok(Enforced::Yes) if stage.is_some() => book.enforced(&executed.done).await?,
+        Ok(Enforced::Dropped) => book.dropped(&executed.undone, &by_value).await?,
+        _ => {}
+    }
     let gone = verify::gone(task, &by_value, &observed, &executed, lookup.is_none());
     let present = std::mem::take(&mut plan.present);
     device.plan = plan;
@@ -234,9 +242,9 @@ async fn steps(
         .iter()
         .map(|(place, until)| (&wanted.desired[*place].value, *until));
     book.reconcile(present, &by_value, gone).await?;
-    device.verified = Some(match &committed {
-        Err(_) => Verified::Pending,
-        Ok(()) => {
+    device.verified = Some(match &enforced {
+        Err(_) | Ok(Enforced::Withheld) => Verified::Pending,
+        Ok(Enforced::Yes | Enforced::Dropped) => {
             verify::read_back(
                 target,
                 executed,
@@ -267,7 +275,7 @@ async fn steps(
     {
         store.release(&id).await?;
     }
-    committed?;
+    enforced?;
     if stopped {
         return Err(device
             .executed

@@ -6,9 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use crate::error::{Error, ErrorKind};
 use crate::indicator::{Kind, Value};
 use crate::ownership::{Observed, Viewer, observe};
-use crate::plan::{Change, Operation, What};
+use crate::plan::{Change, Operation, RemovalReason, What};
 use crate::store::LedgerRow;
-use crate::target::{Batch, CapacityPool, Outcome, Proof, Removal, Scope, Target, Write};
+use crate::target::{Batch, CapacityPool, Foreign, Outcome, Proof, Removal, Scope, Target, Write};
 
 use super::ledger::Book;
 
@@ -48,6 +48,8 @@ enum Sort {
     Add,
     Update,
     Remove,
+    /// The removal of what must not be blocked.
+    Release,
     Record,
 }
 
@@ -56,6 +58,9 @@ impl Change {
         match self.operation {
             Operation::Add(_) => Sort::Add,
             Operation::Update(_) => Sort::Update,
+            Operation::Remove(_) if self.what == What::Remove(RemovalReason::Excluded) => {
+                Sort::Release
+            }
             Operation::Remove(_) => Sort::Remove,
             Operation::Record => Sort::Record,
         }
@@ -63,15 +68,29 @@ impl Change {
 }
 
 impl Executor<'_> {
-    /// Sends everything; removals first where room is short, otherwise additions first.
+    /// Sends everything: first what must not be blocked, then additions before removals, the other way
+    /// round where room is short. A run that ends in between leaves nothing blocked that was excluded, and
+    /// nothing missing that was there and is wanted.
     pub(super) async fn run(mut self, changes: Vec<Change>, short_of_room: bool) -> Executed {
         self.total = changes.len();
         let order = if short_of_room {
-            [Sort::Record, Sort::Remove, Sort::Update, Sort::Add]
+            [
+                Sort::Record,
+                Sort::Release,
+                Sort::Remove,
+                Sort::Update,
+                Sort::Add,
+            ]
         } else {
-            [Sort::Record, Sort::Add, Sort::Update, Sort::Remove]
+            [
+                Sort::Record,
+                Sort::Release,
+                Sort::Add,
+                Sort::Update,
+                Sort::Remove,
+            ]
         };
-        let mut by_sort: [Vec<Change>; 4] = Default::default();
+        let mut by_sort: [Vec<Change>; 5] = Default::default();
         for change in changes {
             let place = order
                 .iter()
@@ -97,22 +116,26 @@ impl Executor<'_> {
             self.finish(changes, Vec::new(), Vec::new()).await;
             return;
         }
-        let capabilities = self.target.capabilities();
-        let size = match sort {
-            Sort::Remove => capabilities.remove_batch,
-            _ => capabilities.write_batch,
-        }
-        .max(1);
         let mut queue: VecDeque<(Vec<Change>, bool)> = VecDeque::new();
         let mut changes = changes.into_iter();
         loop {
-            let chunk: Vec<Change> = changes.by_ref().take(size).collect();
-            if chunk.is_empty() {
+            // Asked each time: how much a call may carry can show while it is written to.
+            let capabilities = self.target.capabilities();
+            let size = match sort {
+                Sort::Remove | Sort::Release => capabilities.remove_batch,
+                _ => capabilities.write_batch,
+            }
+            .max(1);
+            let next = queue
+                .pop_front()
+                .unwrap_or_else(|| (changes.by_ref().take(size).collect(), true));
+            let (mut batch, fresh) = next;
+            if batch.is_empty() {
                 break;
             }
-            queue.push_back((chunk, true));
-        }
-        while let Some((batch, fresh)) = queue.pop_front() {
+            if batch.len() > size {
+                queue.push_front((batch.split_off(size), fresh));
+            }
             if let Some(progress) = &self.progress {
                 let done = self.result.done.len();
                 progress(&format!("{done} of {} changes", self.total));
@@ -160,6 +183,7 @@ impl Executor<'_> {
             self.result.stopped = Some(error);
             return;
         }
+        let unseen = self.target.capabilities().foreign == Foreign::Unseen;
         let size = batch.len();
         let mut done = Vec::new();
         let mut undone: Vec<Undone> = Vec::new();
@@ -184,6 +208,9 @@ impl Executor<'_> {
                     let reason = if error.kind() == ErrorKind::Full {
                         self.fill(change.value.kind());
                         "capacity"
+                    } else if unseen && !fresh {
+                        // The first call may have been applied, and nothing shows whether it was.
+                        "unknown"
                     } else {
                         "failed"
                     };
@@ -198,6 +225,15 @@ impl Executor<'_> {
                 }
             }
         }
+        if unseen && fresh && !again.is_empty() {
+            // What was certainly not sent must not count as ours later, should the run end here.
+            let unsent: Vec<&Change> = again.iter().collect();
+            if let Err(error) = self.book.settle(&[], &unsent).await {
+                self.result.stopped.get_or_insert(error);
+            }
+        }
+        // Where nothing shows whether an earlier call was applied, that it is not known is kept in mind.
+        let fresh_again = fresh || !unseen;
         if again.len() == size {
             // The vendor refused the whole batch and named no row: look for the bad ones by halves.
             if size == 1 {
@@ -208,13 +244,16 @@ impl Executor<'_> {
                 }));
             } else {
                 let second = again.split_off(size / 2);
-                queue.push_front((second, true));
-                queue.push_front((again, true));
+                queue.push_front((second, fresh_again));
+                queue.push_front((again, fresh_again));
             }
         } else if !again.is_empty() {
-            queue.push_front((again, true));
+            queue.push_front((again, fresh_again));
         }
-        if !unsure.is_empty() {
+        let mut foreign = Vec::new();
+        if unseen {
+            foreign = settle_unseen(unsure, fresh, &mut done, &mut undone, queue);
+        } else if !unsure.is_empty() {
             self.look(unsure, fresh, &mut done, &mut undone, queue)
                 .await;
         }
@@ -222,6 +261,11 @@ impl Executor<'_> {
             .into_iter()
             .partition(|undone| undone.reason == "unknown");
         self.finish(done, undone, unknown).await;
+        if let Err(error) = self.book.note_foreign(&foreign).await
+            && self.result.stopped.is_none()
+        {
+            self.result.stopped = Some(error);
+        }
     }
 
     /// Settles changes whose fate is unknown by looking; what is certainly not there is sent once more.
@@ -325,7 +369,7 @@ impl Executor<'_> {
         match sort {
             Sort::Add => self.target.apply(Batch::Add(&writes())).await,
             Sort::Update => self.target.apply(Batch::Update(&writes())).await,
-            Sort::Remove | Sort::Record => {
+            Sort::Remove | Sort::Release | Sort::Record => {
                 let removals: Vec<Removal> = batch
                     .iter()
                     .filter_map(|change| match &change.operation {
@@ -369,6 +413,45 @@ impl Executor<'_> {
         self.result.undone.extend(undone);
         self.result.undone.extend(unknown);
     }
+}
+
+/// Settles changes whose fate is unknown where there is nothing to look at: they are sent once more, and then
+/// what is there already can only be told from somebody else's by our own intent, which the ledger has. Gives
+/// back the values that somebody else has there.
+fn settle_unseen(
+    unsure: Vec<(Change, Option<Error>)>,
+    fresh: bool,
+    done: &mut Vec<Change>,
+    undone: &mut Vec<Undone>,
+    queue: &mut VecDeque<(Vec<Change>, bool)>,
+) -> Vec<Value> {
+    let mut again = Vec::new();
+    let mut foreign = Vec::new();
+    for (change, cause) in unsure {
+        match cause {
+            Some(_) if fresh => again.push(change),
+            Some(cause) => undone.push(Undone {
+                change,
+                reason: "unknown",
+                message: format!("sent twice without an answer: {cause}"),
+            }),
+            None if !fresh => done.push(change),
+            None => {
+                foreign.push(change.value.clone());
+                undone.push(Undone {
+                    change,
+                    reason: "foreign",
+                    message:
+                        "somebody else has listed it already, and the vendor does not show how"
+                            .to_owned(),
+                });
+            }
+        }
+    }
+    if !again.is_empty() {
+        queue.push_front((again, false));
+    }
+    foreign
 }
 
 /// Whether a change is visible in what is there.

@@ -1,17 +1,80 @@
 //! Keeping the ledger in step with what was done.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::Result;
 use crate::indicator::Value;
 use crate::ownership::Owner;
 use crate::plan::{Change, What};
 use crate::store::{LedgerRow, RowState, Store};
+use crate::target::{Capabilities, Held, Proof};
 
 use super::Task;
+use super::execute::Undone;
+
+/// How long a vendor that shows nothing is not asked again about a value that somebody else has there.
+const FOREIGN_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// How long after the end on record an entry of ours is certainly gone where the vendor takes it away: clocks
+/// differ, and a run that was killed while it moved the end is followed by another.
+const OUTLIVED: TimeDelta = TimeDelta::hours(24);
+
+/// What the ledger says that a vendor holds which shows nothing. What was only about to be added counts as
+/// there and not acting, so that it is sent again where it is wanted and taken away where it is not.
+pub(crate) fn recalled(rows: &[LedgerRow], now: DateTime<Utc>) -> Vec<Held> {
+    let mut held: BTreeMap<&Value, bool> = BTreeMap::new();
+    for row in rows {
+        let acts = match row.state {
+            RowState::Settled | RowState::Removing => true,
+            RowState::Adding { was_absent: true } => false,
+            RowState::Adding { was_absent: false } if now - row.at < FOREIGN_FOR => false,
+            RowState::Adding { was_absent: false } => continue,
+        };
+        *held.entry(&row.value).or_default() |= acts;
+    }
+    held.into_iter()
+        .map(|(value, blocks)| Held {
+            id: value.to_string().into(),
+            value: value.clone(),
+            note: None,
+            expires: None,
+            container: None,
+            blocks,
+            allows: false,
+            conforms: true,
+            writable: true,
+        })
+        .collect()
+}
+
+/// The rows that still prove something of what is held. A vendor that takes entries away at their end took ours
+/// away: what acts there long after the end on record, somebody else has made since, who may have as good a
+/// reason as we had.
+pub(crate) fn proving<'a>(
+    rows: &'a [LedgerRow],
+    held: &[Held],
+    capabilities: &Capabilities,
+    now: DateTime<Utc>,
+) -> Cow<'a, [LedgerRow]> {
+    let vendor_ends = capabilities
+        .native_end
+        .is_some_and(|native| native.deletes == Some(true));
+    let outlived = |row: &LedgerRow| row.until.is_some_and(|until| until + OUTLIVED <= now);
+    if capabilities.proof != Proof::Ledger || !vendor_ends || !rows.iter().any(outlived) {
+        return Cow::Borrowed(rows);
+    }
+    let acting: HashSet<&Value> = held
+        .iter()
+        .filter(|held| held.expires.is_none_or(|end| end > now))
+        .map(|held| &held.value)
+        .collect();
+    let proves = |row: &&LedgerRow| !(outlived(row) && acting.contains(&row.value));
+    Cow::Owned(rows.iter().filter(proves).cloned().collect())
+}
 
 /// The ledger of a target with the rows of the owner's earlier names under its own, so that nothing stays
 /// proven by a name that is not used any more.
@@ -60,6 +123,9 @@ pub(super) struct Book<'a> {
     pub(super) now: DateTime<Utc>,
     /// Sources to record for a value.
     pub(super) sources: HashMap<Value, String>,
+    /// Whether what was taken off is only stored: it stays on record until that is enforced, because
+    /// what is dropped instead is there again, and ours.
+    pub(super) staged: bool,
 }
 
 impl Book<'_> {
@@ -112,9 +178,65 @@ impl Book<'_> {
         }
         let gone: Vec<(Value, Owner)> = done
             .iter()
-            .filter(|change| matches!(change.what, What::Remove(_)))
+            .filter(|change| !self.staged && is_removal(change))
             .chain(undone.iter().filter(|change| change.what == What::Add))
             .map(|change| (change.value.clone(), self.owner.clone()))
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        store.forget(&self.target, &gone).await
+    }
+
+    /// Keeps in mind that somebody else has these values, where no listing will ever tell.
+    pub(super) async fn note_foreign(&self, values: &[Value]) -> Result<()> {
+        let Some(store) = self.store.filter(|_| !values.is_empty()) else {
+            return Ok(());
+        };
+        let state = RowState::Adding { was_absent: false };
+        let rows: Vec<LedgerRow> = values
+            .iter()
+            .map(|value| self.row(value, None, state))
+            .collect();
+        store.put(&self.target, &rows).await
+    }
+
+    /// What was stored is enforced: what was taken off is gone.
+    pub(super) async fn enforced(&self, done: &[Change]) -> Result<()> {
+        let gone: Vec<(Value, Owner)> = done
+            .iter()
+            .filter(|change| is_removal(change))
+            .map(|change| (change.value.clone(), self.owner.clone()))
+            .collect();
+        match self.store {
+            Some(store) if !gone.is_empty() => store.forget(&self.target, &gone).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// What was stored has been dropped: the record is what it was before.
+    pub(super) async fn dropped(
+        &self,
+        undone: &[Undone],
+        before: &HashMap<&Value, &LedgerRow>,
+    ) -> Result<()> {
+        let Some(store) = self.store else {
+            return Ok(());
+        };
+        let (known, new): (Vec<&Value>, Vec<&Value>) = undone
+            .iter()
+            .map(|undone| &undone.change.value)
+            .partition(|value| before.contains_key(value));
+        let rows: Vec<LedgerRow> = known
+            .iter()
+            .filter_map(|value| before.get(value).map(|row| (*row).clone()))
+            .collect();
+        if !rows.is_empty() {
+            store.put(&self.target, &rows).await?;
+        }
+        let gone: Vec<(Value, Owner)> = new
+            .into_iter()
+            .map(|value| (value.clone(), self.owner.clone()))
             .collect();
         if gone.is_empty() {
             return Ok(());
@@ -155,4 +277,8 @@ impl Book<'_> {
             .collect();
         store.forget(&self.target, &gone).await
     }
+}
+
+fn is_removal(change: &Change) -> bool {
+    matches!(change.what, What::Remove(_))
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod release;
 mod room;
 mod sources;
+mod stage;
 mod tally;
 mod task;
 #[cfg(feature = "testing")]
@@ -31,6 +32,7 @@ use crate::store::Store;
 use crate::target::Target;
 
 pub use batch::{Batch, push};
+pub(crate) use ledger::{proving, recalled};
 pub(crate) use task::note_reading;
 pub use task::{Purpose, Task};
 
@@ -134,6 +136,9 @@ pub struct Member {
 /// Told now and then what is being done.
 pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Opens the file that a path argument names, or says why it may not.
+pub type OpenFile = Arc<dyn Fn(&str) -> Result<Box<dyn std::io::Read + Send>> + Send + Sync>;
+
 /// What a run gets from the outside.
 #[derive(Clone)]
 pub struct Context {
@@ -151,6 +156,8 @@ pub struct Context {
     pub attended: bool,
     /// For progress on a terminal.
     pub progress: Option<Progress>,
+    /// What path arguments may name; `None`: any file, as on the command line.
+    pub files: Option<OpenFile>,
 }
 
 impl Context {
@@ -164,6 +171,7 @@ impl Context {
             allow_mass_change: None,
             attended: false,
             progress: None,
+            files: None,
         }
     }
 

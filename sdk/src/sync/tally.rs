@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::indicator::Kind;
 use crate::ownership::Owner;
 use crate::plan::{Change, RemovalReason, What};
 use crate::report::{
@@ -11,6 +12,7 @@ use crate::report::{
 };
 
 use super::device::DeviceRun;
+use super::want::NOT_HERE;
 use super::{Context, Member, TargetGroup, Task};
 
 /// How many changes and details are listed each.
@@ -23,6 +25,8 @@ pub(super) struct Tally {
     verified: Option<Verified>,
     applied: bool,
     errors: usize,
+    /// The kinds that some mechanism of this target is there for; empty where none is chosen by kind.
+    placed: Vec<Kind>,
 }
 
 fn empty(run: String, target: &str, mechanism: String, owner: &Owner, dry_run: bool) -> Report {
@@ -121,6 +125,11 @@ impl Tally {
             verified: None,
             applied: false,
             errors: 0,
+            placed: target
+                .members
+                .iter()
+                .flat_map(|member| member.kinds.iter().copied())
+                .collect(),
         };
         for detail in &task.skipped_details {
             tally.detail(detail.clone());
@@ -281,20 +290,29 @@ impl Tally {
 
     fn refusals(&mut self, device: &DeviceRun) {
         for (value, reason, message) in &device.refused {
+            // Not sent here, because another mechanism has it.
+            if *reason == NOT_HERE && self.placed.contains(&value.kind()) {
+                continue;
+            }
             let skipped = &mut self.report.skipped;
             match *reason {
                 "detect-only" => skipped.detect_only += 1,
                 "conflict" => skipped.conflict += 1,
                 _ => skipped.unsupported += 1,
             }
+            let reason = if *reason == NOT_HERE {
+                "unsupported"
+            } else {
+                reason
+            };
             self.skipped(value, reason, message);
         }
         for foreign in &device.plan.foreign {
             self.report.skipped.foreign += 1;
-            let message = if foreign.blocks {
-                "somebody else's entry is there, and blocks"
-            } else {
-                "somebody else's entry is there, and does not block"
+            let message = match foreign.blocks {
+                Some(true) => "somebody else's entry is there, and blocks",
+                Some(false) => "somebody else's entry is there, and does not block",
+                None => "somebody else has listed it, and the vendor does not show how",
             };
             self.skipped(&foreign.value, "foreign", message);
         }

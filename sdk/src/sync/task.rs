@@ -16,7 +16,7 @@ use crate::report::{Detail, SourceReport};
 use crate::store::LedgerRow;
 
 use super::sources::{RuleList, judge_rules};
-use super::{Context, Deployment, GuardSettings, Readings};
+use super::{Context, Deployment, GuardSettings, Readings, want};
 
 /// What a run is for: what the absence of a value means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,14 +226,9 @@ impl<'a> Judge<'a> {
 
     fn forbidden(&self, value: &Value) -> bool {
         let cut = self.task.rules.cut(value);
-        let matches_below = matches!(value, Value::Ipv4(_) | Value::Ipv6(_))
-            || self
-                .capabilities
-                .kind(value.kind())
-                .is_some_and(|support| support.matches_below);
         cut.len() != 1
             || cut[0] != *value
-            || (matches_below && self.task.rules.conflict(value).is_some())
+            || want::conflict(self.task, self.capabilities, value).is_some()
     }
 
     fn failed_may_want(&self, value: &Value) -> bool {

@@ -409,6 +409,33 @@ async fn what_was_revoked_does_not_come_back_with_an_older_version() {
     assert_eq!(stage.enforced(0), []);
 }
 
+/// Where the vendor ends entries, what stands there long after the end of ours was made by somebody else.
+#[tokio::test]
+async fn what_was_made_after_the_end_of_ours_is_not_ours() {
+    let stage = Stage::new(vec![Flavour::ledger_native()]);
+    let one = values(1);
+    let end = start() + TimeDelta::hours(2);
+    let short = indicator(&one[0]).until(Some(end)).build();
+    stage.push(batch("manual", vec![short], &[])).await;
+    assert_eq!(stage.enforced(0), one);
+    stage.clock.advance(TimeDelta::hours(30));
+    assert!(stage.enforced(0).is_empty());
+    assert!(stage.vendors[0].add_foreign("memory", &one[0]));
+    let revoked = indicator(&one[0]).revoked().build();
+    stage.push(batch("manual", vec![revoked], &[])).await;
+    assert_eq!(stage.enforced(0), one, "revoked");
+    let deployment = deployment("manual", 1, 0);
+    stage
+        .sync(&deployment, including(vec![complete("c", Vec::new())]))
+        .await;
+    assert_eq!(stage.enforced(0), one, "withdrawn");
+    let wanted = indicators(&one);
+    let report = stage
+        .sync(&deployment, including(vec![complete("c", wanted)]))
+        .await;
+    assert_eq!(report.skipped.foreign, 1, "{report:?}");
+}
+
 #[tokio::test]
 async fn versions_are_compared_within_one_object() {
     let stage = Stage::new(vec![Flavour::mark()]);
@@ -583,4 +610,63 @@ async fn an_approval_survives_a_run_that_could_not_use_it() {
     stage.vendors[0].calm();
     stage.sync(&deployment, few()).await;
     assert_eq!(stage.enforced(0).len(), 5);
+}
+
+#[tokio::test]
+async fn a_name_is_not_blocked_over_an_excluded_url_on_it() {
+    let stage = Stage::new(vec![Flavour::mark()]);
+    let deployment = deployment("acme", 1, 1);
+    let domain = |text: &str| Value::parse(Kind::Domain, text).unwrap();
+    let url = Value::parse(Kind::Url, "https://shop.example.net/help").unwrap();
+    let names = [domain("example.net"), domain("shop.example.net")];
+    let readings = |excluded: &[Value]| Readings {
+        include: vec![complete("list", indicators(&names))],
+        exclude: vec![complete("partners", indicators(excluded))],
+        ..Readings::default()
+    };
+    stage.sync(&deployment, readings(&[])).await;
+    assert_eq!(stage.enforced(0).len(), 2);
+    let report = stage.sync(&deployment, readings(&[url])).await;
+    assert_eq!(stage.enforced(0), [domain("example.net")]);
+    assert_eq!(report.skipped.conflict, 1, "{report:?}");
+    assert_eq!(report.removed.excluded, 1);
+}
+
+#[tokio::test]
+async fn what_an_interrupted_first_run_left_does_not_hold_the_rest() {
+    for lasting in [true, false] {
+        let stage = Stage::new(vec![Flavour::narrow()]);
+        let deployment = deployment("acme", 1, 0);
+        let all = values(1_500);
+        let readings = || including(vec![complete("c2", indicators(&all))]);
+        stage.vendors[0].disturb(crate::testing::memory::Trouble::Break {
+            after: 20,
+            applied: true,
+            lasting,
+        });
+        let first = stage.sync(&deployment, readings()).await;
+        assert_eq!(first.held, None, "{:?}", first.held);
+        stage.vendors[0].calm();
+        let second = stage.sync(&deployment, readings()).await;
+        assert_eq!(second.status, Status::Ok, "{:?}", second.held);
+        assert_eq!(stage.enforced(0).len(), 1_500);
+    }
+}
+
+#[tokio::test]
+async fn kinds_that_another_mechanism_takes_are_not_left_out() {
+    let stage = Stage::new(vec![Flavour::mark(), Flavour::mark()]);
+    let deployment = deployment("acme", 1, 0);
+    let mut group = stage.group(&deployment.owner);
+    group.members[0].kinds = vec![Kind::Ipv4];
+    group.members[1].kinds = vec![Kind::Domain];
+    let wanted = vec![
+        value(Kind::Ipv4, 1),
+        value(Kind::Domain, 1),
+        value(Kind::Md5, 1),
+    ];
+    let readings = including(vec![complete("c2", indicators(&wanted))]);
+    let report = sync_readings(&deployment, readings, &group, &stage.context).await;
+    assert_eq!(report.added, 2);
+    assert_eq!(report.skipped.unsupported, 2, "the hash, by both");
 }

@@ -1,7 +1,6 @@
 //! After the changes: commit, look at what is enforced, and remember.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,36 +9,12 @@ use crate::indicator::Value;
 use crate::ownership::{Observed, Viewer, observe};
 use crate::plan::{Change, Guarded, History, Operation, Plan, RemovalReason, What};
 use crate::report::Verified;
-use crate::store::{LedgerRow, RunRecord, Store};
-use crate::target::{Scope, Target};
+use crate::store::{LedgerRow, RowState, RunRecord};
+use crate::target::{Foreign, Scope, Target};
 
 use super::device::DeviceRun;
 use super::execute::Executed;
 use super::{Context, Task};
-
-pub(super) async fn commit(
-    target: &dyn Target,
-    executed: &Executed,
-    owed: bool,
-    store: Option<&Arc<dyn Store>>,
-    owed_key: &str,
-) -> Result<()> {
-    let Some(staged) = target.staged() else {
-        return Ok(());
-    };
-    let changed = executed
-        .done
-        .iter()
-        .any(|change| change.operation != Operation::Record);
-    if !changed && !owed && executed.undone.is_empty() {
-        return Ok(());
-    }
-    staged.commit().await?;
-    if let Some(store) = store {
-        store.set(owed_key, None).await?;
-    }
-    Ok(())
-}
 
 /// Ledger rows of ours for which nothing is there and nothing was done.
 pub(super) fn gone(
@@ -52,9 +27,13 @@ pub(super) fn gone(
     if !whole || rows.is_empty() {
         return Vec::new();
     }
+    let known_foreign = |value: &Value| {
+        rows.get(value)
+            .is_some_and(|row| row.state == RowState::Adding { was_absent: false })
+    };
     let there: HashSet<&Value> = observed
         .iter()
-        .filter(|entry| entry.claim(&task.owner).is_some())
+        .filter(|entry| entry.claim(&task.owner).is_some() || known_foreign(&entry.held.value))
         .map(|entry| &entry.held.value)
         .chain(executed.done.iter().map(|change| &change.value))
         .chain(executed.undone.iter().map(|undone| &undone.change.value))
@@ -90,6 +69,9 @@ pub(super) async fn read_back(
         };
     }
     let capabilities = target.capabilities();
+    if capabilities.foreign == Foreign::Unseen {
+        return Verified::NotChecked;
+    }
     let mut values: Vec<Value> = changed.iter().map(|change| change.value.clone()).collect();
     values.sort_unstable();
     values.dedup();
@@ -117,7 +99,7 @@ pub(super) async fn read_back(
             owner: viewer.owner.clone(),
             until: change.until,
             sources: String::new(),
-            state: crate::store::RowState::Settled,
+            state: RowState::Settled,
             at: context.environment.clock.now(),
         })
         .chain(
@@ -172,7 +154,9 @@ pub(super) async fn history(
     context: &Context,
 ) -> Result<History> {
     let mut history = History {
-        ran_before: plan.mine > 0,
+        // Without a record, what is there says that somebody ran. With one, what an interrupted first run left
+        // does not: the rest of it may follow.
+        ran_before: context.store.is_none() && plan.mine > 0,
         most: plan.mine,
         ..History::default()
     };
@@ -183,7 +167,7 @@ pub(super) async fn history(
     }
     if let Some(store) = &context.store {
         for run in store.runs(key, Some(&task.owner), 3_000).await? {
-            history.ran_before = true;
+            history.ran_before |= !was_stopped(&run);
             if now - run.at <= TimeDelta::hours(24) {
                 history.most = history.most.max(run.held);
                 history.removals += run.counted_removals;
@@ -192,6 +176,12 @@ pub(super) async fn history(
         }
     }
     Ok(history)
+}
+
+/// Whether something stopped a run before its end.
+fn was_stopped(run: &RunRecord) -> bool {
+    serde_json::from_str::<serde_json::Value>(&run.report)
+        .is_ok_and(|report| report["stopped"] == true)
 }
 
 /// What a run did, under the names that its report uses.
@@ -216,6 +206,7 @@ fn counts(executed: &Executed) -> serde_json::Value {
             "capacity": count(What::Remove(RemovalReason::Capacity)),
         },
         "failed": executed.undone.len(),
+        "stopped": executed.stopped.is_some(),
     })
 }
 

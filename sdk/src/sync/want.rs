@@ -72,6 +72,9 @@ pub(super) fn wanted(
     WantedHere { desired, sources }
 }
 
+/// Why a mechanism does not get a kind that it was not chosen for.
+pub(super) const NOT_HERE: &str = "not-here";
+
 /// The form in which the device takes a value, or why it does not.
 fn takes(
     task: &Task,
@@ -83,7 +86,7 @@ fn takes(
     let kind = value.kind();
     if !member.kinds.is_empty() && !member.kinds.contains(&kind) {
         return Err((
-            "unsupported",
+            NOT_HERE,
             format!("{kind} is not sent to {} here", capabilities.mechanism),
         ));
     }
@@ -103,16 +106,27 @@ fn takes(
         .target
         .accept(value, facts)
         .map_err(|Rejection::Unsupported(message)| ("unsupported", message.into_owned()))?;
-    let is_address = matches!(accepted, Value::Ipv4(_) | Value::Ipv6(_));
-    if (support.matches_below || is_address)
-        && let Some(Rule { text, .. }) = task.rules.conflict(&accepted)
-    {
+    if let Some(Rule { text, .. }) = conflict(task, capabilities, &accepted) {
         return Err((
             "conflict",
             format!("would also block what is kept off: {text}"),
         ));
     }
     Ok(accepted)
+}
+
+/// The rule on something excluded that an entry would block as well: an address what is reached on it, a name the URLs
+/// on it, and whatever the vendor matches below.
+pub(super) fn conflict(task: &Task, capabilities: &Capabilities, value: &Value) -> Option<Rule> {
+    let support = capabilities.kind(value.kind());
+    match value {
+        Value::Ipv4(_) | Value::Ipv6(_) => task.rules.conflict(value),
+        _ if support.is_some_and(|support| support.matches_below) => task.rules.conflict(value),
+        Value::Domain(name) if support.is_some_and(|it| it.effect == Effect::Prevent) => {
+            task.rules.url_on(name.as_str())
+        }
+        _ => None,
+    }
 }
 
 /// The values to look up, where that is enough and cheap; `None` lists everything.

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::fake::{FakeEntry, FakeState, Switch};
 use crate::indicator::Value;
 use crate::ownership::Owner;
-use crate::target::{Foreign, NativeEnd, Proof};
+use crate::target::{Activate, Foreign, NativeEnd, Proof};
 
 /// One entry as the vendor keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,10 @@ struct Shelf {
     capacity: Option<usize>,
     /// Values that the vendor refuses.
     refused: BTreeSet<Value>,
+    /// When its targets commit.
+    activate: Activate,
+    /// Whether the vendor refuses to enforce what is stored.
+    refuses_commit: bool,
     troubles: Vec<Trouble>,
     dead: bool,
     calls: usize,
@@ -148,6 +152,41 @@ impl MemoryVendor {
     /// Refuses a value from now on.
     pub fn refuse(&self, value: &Value) {
         self.shelf().refused.insert(value.clone());
+    }
+
+    /// When the targets made of it commit.
+    pub fn activate(&self, activate: Activate) {
+        self.shelf().activate = activate;
+    }
+
+    /// Refuses to enforce what is stored, or not any more.
+    pub fn refuse_commit(&self, refuses: bool) {
+        self.shelf().refuses_commit = refuses;
+    }
+
+    /// An administrator stores an entry and does not enforce it.
+    pub fn store_foreign(&self, value: &Value) {
+        let mut shelf = self.shelf();
+        let id = shelf.next;
+        shelf.next += 1;
+        shelf.pending = true;
+        let row = Row {
+            value: value.clone(),
+            note: "stored by hand".to_owned(),
+            expires: None,
+            container: None,
+            foreign: true,
+            armed: true,
+            allows: false,
+        };
+        shelf.rows.insert(id, row);
+    }
+
+    /// Everything stored is enforced: somebody else's commit, or the end of a session.
+    pub fn enforce(&self) {
+        let mut shelf = self.shelf();
+        shelf.active = shelf.rows.clone();
+        shelf.pending = false;
     }
 
     /// An administrator disarms an entry without removing it; `false` if there is none.
@@ -250,7 +289,11 @@ impl MemoryVendor {
 
     /// Drops what ended natively, where the vendor deletes at the end.
     fn sweep(&self, shelf: &mut Shelf) {
-        let Some(NativeEnd { deletes: true, .. }) = self.0.flavour.capabilities.native_end else {
+        let Some(NativeEnd {
+            deletes: Some(true),
+            ..
+        }) = self.0.flavour.capabilities.native_end
+        else {
             return;
         };
         if self.0.flavour.lie == Some(Lie::NeverExpires) {

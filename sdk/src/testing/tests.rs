@@ -32,6 +32,7 @@ honest!(
     disarming,
     ledger,
     ledger_looked_up,
+    unseen,
     ledger_native,
     container,
     named_container,

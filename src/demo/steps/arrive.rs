@@ -19,8 +19,8 @@ pub(super) fn start(world: &World) -> Result<Told> {
     let mut rows = Vec::new();
     for vendor in &world.vendors {
         let end = match (vendor.mechanism.native_end, vendor.mechanism.end_known_by) {
-            (Some(end), _) if end.deletes => "removed",
-            (Some(_), _) => "disarmed, not removed",
+            (Some(end), _) if end.deletes == Some(false) => "disarmed, not removed",
+            (Some(_), _) => "removed",
             (None, EndKnownBy::Ledger) => "none: our record knows",
             (None, _) => "none: our mark knows",
         };

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::target::{
-    Batch, Calls, Capabilities, Facts, Finding, Held, Outcome, Rejection, Scope, Staged, Target,
-    TargetKey,
+    Activate, Batch, Calls, Capabilities, Facts, Finding, Foreign, Held, Outcome, Pending,
+    Rejection, Scope, Staged, Target, TargetKey,
 };
 
 /// What was asked in one run.
@@ -23,6 +23,8 @@ pub(super) struct Tally {
     pub(super) batches: usize,
     /// Calls to `commit`.
     pub(super) commits: usize,
+    /// Calls that `close` made to the vendor.
+    pub(super) closing: usize,
     /// What no loop may ask, in words.
     pub(super) faults: Vec<String>,
 }
@@ -130,7 +132,12 @@ impl Watch {
                 .push(format!("a value twice in one {sort} batch"));
         }
         let mut known = |id: Option<&str>, value: &Value| {
-            let right = id.is_some_and(|id| listed.get(id) == Some(value));
+            // What shows nothing has no listing; the loop makes its ids of the values.
+            let right = if capabilities.foreign == Foreign::Unseen {
+                id == Some(value.to_string().as_str())
+            } else {
+                id.is_some_and(|id| listed.get(id) == Some(value))
+            };
             if !right {
                 tally.faults.push(format!(
                     "{sort} of {value} with an id that no listing gave for it: {id:?}"
@@ -278,6 +285,14 @@ impl Target for Watch {
     fn calls(&self) -> Calls {
         self.inner.calls()
     }
+
+    async fn close(&self) {
+        let count = |calls: Calls| calls.read + calls.write;
+        let before = count(self.inner.calls());
+        self.inner.close().await;
+        let made = count(self.inner.calls()) - before;
+        self.watcher.lock().tally.closing += usize::try_from(made).unwrap_or(0);
+    }
 }
 
 impl Watch {
@@ -290,7 +305,7 @@ impl Watch {
 
 #[async_trait::async_trait]
 impl Staged for Watch {
-    async fn pending(&self) -> Result<Option<String>> {
+    async fn pending(&self) -> Result<Option<Pending>> {
         self.inner_staged()?.pending().await
     }
 
@@ -299,7 +314,17 @@ impl Staged for Watch {
         self.inner_staged()?.commit().await
     }
 
-    async fn discard(&self) -> Result<()> {
+    async fn discard(&self) -> Result<bool> {
         self.inner_staged()?.discard().await
+    }
+
+    fn activate(&self) -> Activate {
+        self.inner
+            .staged()
+            .map_or_else(Activate::default, Staged::activate)
+    }
+
+    fn enforced_anyway(&self) -> Option<&'static str> {
+        self.inner.staged().and_then(Staged::enforced_anyway)
     }
 }

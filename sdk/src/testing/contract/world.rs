@@ -152,8 +152,6 @@ pub(super) struct World {
     pub(super) rig: Box<dyn Rig>,
     pub(super) state: Arc<dyn FakeState>,
     pub(super) clock: Clock,
-    /// The device's clock, where it is another one.
-    device: Option<Clock>,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) facts: Facts,
     /// What somebody else keeps there: value, and the text of the entry where it is known.
@@ -167,24 +165,17 @@ impl World {
     /// A vendor that holds two entries of somebody else, if it can.
     pub(super) async fn new(setup: &Setup<'_>) -> Check<Self> {
         let clock = Clock::manual(builders::start());
-        Self::start(setup, clock.clone(), &clock, None).await
+        Self::start(setup, clock.clone(), &clock).await
     }
 
-    /// The same with a clock of the device's own.
-    pub(super) async fn with_clocks(
-        setup: &Setup<'_>,
-        clock: Clock,
-        device: &Clock,
-    ) -> Check<Self> {
-        Self::start(setup, clock, device, Some(device.clone())).await
+    /// The same with a device whose clock is so far ahead of ours.
+    pub(super) async fn with_clock_ahead(setup: &Setup<'_>, by: TimeDelta) -> Check<Self> {
+        let clock = Clock::manual(builders::start());
+        let device = clock.ahead(by);
+        Self::start(setup, clock, &device).await
     }
 
-    async fn start(
-        setup: &Setup<'_>,
-        clock: Clock,
-        device: &Clock,
-        own: Option<Clock>,
-    ) -> Check<Self> {
+    async fn start(setup: &Setup<'_>, clock: Clock, device: &Clock) -> Check<Self> {
         let rig = setup
             .subject
             .start(device)
@@ -195,7 +186,6 @@ impl World {
             state: rig.state(),
             rig,
             clock,
-            device: own,
             store: setup
                 .with_store
                 .then(|| Arc::new(MemoryStore::default()) as Arc<dyn Store>),
@@ -289,6 +279,7 @@ impl World {
             actor: "contract suite".to_owned(),
             allow_mass_change: order.allow,
             progress: None,
+            files: None,
             attended: false,
         };
         let readings = Readings {
@@ -403,6 +394,9 @@ impl World {
     /// Nothing of ours may lie there, enforced or not, that is not wanted.
     async fn no_leftovers(&self, scenes: &[(&str, &Scene)], expected: &BTreeSet<Value>) -> Check {
         self.settle();
+        if self.capabilities.foreign == Foreign::Unseen {
+            return Ok(());
+        }
         let foreign: BTreeSet<Value> = self.foreign().keys().cloned().collect();
         for (owner, _) in scenes {
             for target in self.targets(owner)? {
@@ -449,12 +443,7 @@ impl World {
     /// Lets the product's searches catch up with what was written.
     pub(super) fn settle(&self) {
         let time = TimeDelta::from_std(self.state.settle_time()).unwrap_or_default();
-        for clock in [Some(&self.clock), self.device.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            clock.advance(time);
-        }
+        self.clock.advance(time);
     }
 
     /// Lets days go by, on both sides.

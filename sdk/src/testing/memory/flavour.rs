@@ -7,6 +7,8 @@ use crate::target::{
     Capabilities, Effect, EndKnownBy, Foreign, Granularity, KindSupport, NativeEnd, Proof,
 };
 
+const LONGER_NAMES: &[(Kind, Duration)] = &[(Kind::Domain, Duration::from_secs(60 * 86_400))];
+
 /// A lie that a memory vendor's capabilities or client tell; the contract suite catches each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
@@ -103,7 +105,8 @@ impl Flavour {
         flavour.capabilities.native_end = Some(NativeEnd {
             unit: Duration::from_secs(60),
             max: Some(Duration::from_secs(30 * 86_400)),
-            deletes: true,
+            max_by_kind: LONGER_NAMES,
+            deletes: Some(true),
         });
         flavour
     }
@@ -115,7 +118,8 @@ impl Flavour {
         flavour.capabilities.native_end = Some(NativeEnd {
             unit: Duration::from_secs(3600),
             max: None,
-            deletes: false,
+            max_by_kind: &[],
+            deletes: Some(false),
         });
         flavour
     }
@@ -135,6 +139,15 @@ impl Flavour {
         let mut flavour = Self::ledger();
         flavour.name = "ledger, foreign looked up";
         flavour.capabilities.foreign = Foreign::LookedUp;
+        flavour
+    }
+
+    /// Nothing is shown: only the ledger knows what is there.
+    pub fn unseen() -> Self {
+        let mut flavour = Self::ledger();
+        flavour.name = "ledger, nothing shown";
+        flavour.capabilities.foreign = Foreign::Unseen;
+        flavour.capabilities.lookup_batch = 0;
         flavour
     }
 

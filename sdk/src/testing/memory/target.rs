@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::ownership::Owner;
 use crate::target::{
-    Batch, Calls, Capabilities, CapacityPool, Facts, Finding, Foreign, Held, Level, Outcome, Proof,
-    Rejection, Removal, Scope, Staged, Target, TargetKey, Write,
+    Activate, Batch, Calls, Capabilities, CapacityPool, Facts, Finding, Foreign, Held, Level,
+    Outcome, Pending, Proof, Rejection, Removal, Scope, Staged, Target, TargetKey, Write,
 };
 
 /// A client of a [`MemoryVendor`].
@@ -74,7 +74,7 @@ impl MemoryTarget {
             match flavour.capabilities.foreign {
                 Foreign::Listed => true,
                 Foreign::LookedUp => asked,
-                Foreign::Coexists => false,
+                Foreign::Coexists | Foreign::Unseen => false,
             }
         } else {
             !flavour.named_containers || row.container.as_ref() == Some(&self.owner)
@@ -113,7 +113,7 @@ impl MemoryTarget {
             (Some(_), None) => Some("this product has no expiry".to_owned()),
             (Some(end), Some(_)) if end <= now => Some("the expiry has passed".to_owned()),
             (Some(end), Some(native)) => {
-                let longest = native.max? + native.unit;
+                let longest = native.max_for(write.value.kind())? + native.unit;
                 ((end - now).to_std().unwrap_or_default() > longest)
                     .then(|| "the expiry is too far away".to_owned())
             }
@@ -167,6 +167,12 @@ impl MemoryTarget {
     }
 
     fn update(&self, shelf: &mut Shelf, write: &Write, now: DateTime<Utc>) -> Verdict {
+        if self.vendor.flavour().capabilities.foreign == Foreign::Unseen {
+            return match self.add(shelf, write, now) {
+                Verdict::Exists => Verdict::Done,
+                verdict => verdict,
+            };
+        }
         if let Some(objection) = self.objection(shelf, write, now) {
             return Verdict::Rejected(objection);
         }
@@ -199,6 +205,9 @@ impl MemoryTarget {
         }
         if let Some(id) = id {
             shelf.rows.remove(&id);
+        }
+        if self.vendor.flavour().capabilities.foreign == Foreign::Unseen {
+            shelf.rows.retain(|_, row| row.value != removal.value);
         }
         if self.lies(Lie::RemovesForeign)
             && let Some((&other, _)) = shelf.rows.iter().find(|(_, row)| row.foreign)
@@ -350,6 +359,9 @@ impl Target for MemoryTarget {
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         self.reading("list").await?;
+        if self.vendor.flavour().capabilities.foreign == Foreign::Unseen {
+            return Err(Error::new(ErrorKind::Unsupported, "nothing is shown here"));
+        }
         let mut shelf = self.vendor.shelf();
         self.vendor.sweep(&mut shelf);
         let mut held: Vec<Held> = shelf
@@ -403,14 +415,23 @@ impl Target for MemoryTarget {
 
 #[async_trait::async_trait]
 impl Staged for MemoryTarget {
-    async fn pending(&self) -> Result<Option<String>> {
+    async fn pending(&self) -> Result<Option<Pending>> {
         self.reading("pending").await?;
-        Ok(self.vendor.shelf().pending.then(|| "api".to_owned()))
+        Ok(self.vendor.shelf().pending.then(|| Pending {
+            ours: None,
+            what: "somebody stored something".to_owned(),
+        }))
     }
 
     async fn commit(&self) -> Result<()> {
         self.write.fetch_add(1, Ordering::Relaxed);
         let strike = self.vendor.strike("commit");
+        if self.vendor.shelf().refuses_commit {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the vendor does not enforce this",
+            ));
+        }
         if strike == Strike::Pass || strike == Strike::BreakAfter {
             let mut shelf = self.vendor.shelf();
             if !self.lies(Lie::CommitsNothing) {
@@ -426,7 +447,7 @@ impl Staged for MemoryTarget {
         }
     }
 
-    async fn discard(&self) -> Result<()> {
+    async fn discard(&self) -> Result<bool> {
         self.write.fetch_add(1, Ordering::Relaxed);
         if self.vendor.strike("discard") != Strike::Pass {
             return Err(unreachable_error());
@@ -434,7 +455,11 @@ impl Staged for MemoryTarget {
         let mut shelf = self.vendor.shelf();
         shelf.rows = shelf.active.clone();
         shelf.pending = false;
-        Ok(())
+        Ok(true)
+    }
+
+    fn activate(&self) -> Activate {
+        self.vendor.shelf().activate
     }
 }
 

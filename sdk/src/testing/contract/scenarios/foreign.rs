@@ -178,6 +178,10 @@ pub(super) async fn adoption(setup: &Setup<'_>) -> Check {
 
 /// An administrator removed an entry of ours by hand.
 pub(super) async fn drift(setup: &Setup<'_>) -> Check {
+    needs!(
+        setup.subject.capabilities().foreign != Foreign::Unseen,
+        "the vendor shows nothing"
+    );
     let world = World::new(setup).await?;
     let values = world.values(4)?;
     let scene = Scene::of(

@@ -145,28 +145,29 @@ fn room(world: &World) -> Option<usize> {
 /// The best go in, what does not fit is named, a better one later takes a place.
 pub(super) async fn capacity(setup: &Setup<'_>) -> Check {
     let world = World::new(setup).await?;
-    let kind = world.capabilities.kinds[0].kind;
     let others = world.foreign().len();
-    let counted = |world: &World| {
-        let pool = world
-            .facts
-            .capacity
-            .iter()
-            .find(|pool| pool.kinds.contains(&kind));
-        pool.map(|pool| pool.limit).or(world.capabilities.capacity)
-    };
-    needs!(counted(&world).is_some(), "no capacity is declared");
+    let declared = world.capabilities.capacity.is_some() || !world.facts.capacity.is_empty();
+    needs!(declared, "no capacity is declared");
     world.state.set_capacity(others + 5);
     let facts = world.targets(super::super::world::OWNER)?[0]
         .open()
         .await
         .map_err(super::super::world::broken("the target does not open"))?;
-    let seen = facts
-        .capacity
-        .iter()
-        .find(|pool| pool.kinds.contains(&kind))
-        .map(|pool| pool.limit);
-    let limit = seen.or(world.capabilities.capacity).unwrap_or(usize::MAX);
+    let limit_of = |kind: Kind| {
+        let pool = facts
+            .capacity
+            .iter()
+            .find(|pool| pool.kinds.contains(&kind));
+        pool.map(|pool| pool.limit)
+            .or(world.capabilities.capacity)
+            .unwrap_or(usize::MAX)
+    };
+    // Not every limit can be set: the kind with the nearest one.
+    let kinds = world.capabilities.kinds.iter().map(|support| support.kind);
+    let (limit, kind) = kinds
+        .map(|kind| (limit_of(kind), kind))
+        .min_by_key(|(limit, _)| *limit)
+        .unwrap_or((usize::MAX, Kind::Ipv4));
     needs!(
         limit <= 1_000,
         "the capacity is {limit}, and the vendor tells of no other"

@@ -9,12 +9,11 @@ use super::super::capture::Capture;
 use super::super::model::Scene;
 use super::super::world::{OWNER, Order, Setup, World, broken};
 use super::super::{Check, ensure, needs};
-use crate::clock::Clock;
 use crate::indicator::Value;
 use crate::report::Status;
 use crate::sync::GuardSettings;
 use crate::target::Level;
-use crate::testing::builders::{self, indicator};
+use crate::testing::builders::indicator;
 use crate::testing::memory::Trouble;
 
 /// A dry run says what would be done, and does nothing.
@@ -270,9 +269,7 @@ pub(super) async fn commit_once(setup: &Setup<'_>) -> Check {
 /// Clocks more than 5 minutes apart: nothing that depends on time is written.
 pub(super) async fn clock_skew(setup: &Setup<'_>) -> Check {
     for minutes in [6, -6] {
-        let clock = Clock::manual(builders::start());
-        let device = Clock::manual(builders::start() + TimeDelta::minutes(minutes));
-        let world = World::with_clocks(setup, clock, &device).await?;
+        let world = World::with_clock_ahead(setup, TimeDelta::minutes(minutes)).await?;
         needs!(
             world.facts.vendor_time.is_some(),
             "the vendor does not tell its time"
@@ -300,9 +297,7 @@ pub(super) async fn clock_skew(setup: &Setup<'_>) -> Check {
         );
         world.expect(&BTreeSet::new())?;
     }
-    let clock = Clock::manual(builders::start());
-    let device = Clock::manual(builders::start() + TimeDelta::minutes(3));
-    let world = World::with_clocks(setup, clock, &device).await?;
+    let world = World::with_clock_ahead(setup, TimeDelta::minutes(3)).await?;
     let values = world.values(3)?;
     let scene = Scene::of(
         values

@@ -266,6 +266,10 @@ impl Walk {
     }
 
     fn let_others_act(&mut self) {
+        if self.world.capabilities.foreign == Foreign::Unseen {
+            // Nobody can see what others do there, nor tell it from a call that was lost.
+            return;
+        }
         let value = self.values[self.dice.below(self.values.len())].clone();
         let theirs = self.world.foreign().contains_key(&value);
         match self.dice.below(6) {
