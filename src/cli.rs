@@ -83,6 +83,13 @@ pub(crate) enum Command {
     Demo,
     /// Run one action: a JSON object in, one out
     Run(Run),
+    /// Run one action for a Sekoia playbook: the entry point of its images
+    Sekoia(Sekoia),
+    /// Show what credentials may do, and what is missing
+    Check {
+        /// The targets; all where none is named
+        targets: Vec<String>,
+    },
     /// Show what a sync would do, and send nothing
     Plan(Sync),
     /// Bring targets to what the configuration says, once
@@ -161,6 +168,22 @@ pub(crate) struct Run {
     /// The ledger's store, for instance sqlite:cordon.db
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+}
+
+/// `cordon sekoia`. Options stand before the action: what follows it is the platform's.
+#[derive(Debug, Args)]
+pub(crate) struct Sekoia {
+    /// The connector
+    pub connector: String,
+    /// The action; anything after it is ignored
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+    /// Where the platform puts what it hands over
+    #[arg(long, default_value = "/symphony", value_name = "DIRECTORY")]
+    pub files: PathBuf,
+    /// The data path, where it is not in an object store
+    #[arg(long, default_value = "/symphony_data", value_name = "DIRECTORY")]
+    pub data: PathBuf,
 }
 
 /// `cordon plan` and `cordon sync`.

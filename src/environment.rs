@@ -19,7 +19,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 pub(crate) fn outside(clock: Clock, installation: &str) -> Environment {
     let mut environment = Environment::new(clock);
     environment.installation = installation.to_owned();
-    environment.ca_files = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
+    environment.ca_files = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
         .into_iter()
         .filter_map(variable)
         .map(PathBuf::from)

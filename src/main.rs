@@ -8,6 +8,7 @@ mod demo;
 mod environment;
 mod failure;
 mod output;
+mod sekoia;
 mod store;
 mod webhook;
 
@@ -74,6 +75,8 @@ fn dispatch(cli: Cli) -> Outcome {
             directory,
         } => command::manifests::run(&directory, check, write, output),
         Command::Run(arguments) => command::run::run(&arguments, &global),
+        Command::Sekoia(arguments) => sekoia::run(&arguments, &global),
+        Command::Check { targets } => command::check::run(&targets, &global, output),
         Command::Plan(arguments) => command::sync::run(&arguments, true, &global, output),
         Command::Sync(arguments) => command::sync::run(&arguments, false, &global, output),
         Command::Retire { name, dry_run } => command::retire::run(&name, dry_run, &global, output),

@@ -1,5 +1,6 @@
 //! The commands, and what several of them share.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod connectors;
 pub(crate) mod demo;
@@ -31,12 +32,25 @@ pub(crate) type Outcome = Result<u8, Failure>;
 
 /// Runs what needs a runtime; commands that need none start none.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(future)
+}
+
+/// The same, for what has to end in time: what is still going on then is not waited for.
+pub(crate) fn block_on_and_leave<T>(
+    future: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("the runtime does not start").because(error))?
-        .block_on(future)
+        .map_err(|error| Error::internal("the runtime does not start").because(error))
 }
 
 /// Reads the configuration with its secrets.

@@ -21,12 +21,16 @@ use crate::store::ClockUse;
 const INPUT_LIMIT: u64 = 256 << 20;
 
 /// Our own fields of every connector's configuration.
-const COMMON_FIELDS: [&str; 4] = [
+const COMMON_FIELDS: [&str; 5] = [
     "deployment",
     "installation",
     "sekoia_base_url",
     "sekoia_api_key",
+    MASS_CHANGE,
 ];
+
+/// The one among them that is not a text, but true or false.
+pub(crate) const MASS_CHANGE: &str = "allow_mass_change_unattended";
 
 /// What came in.
 struct Input {
@@ -63,11 +67,8 @@ fn perform(arguments: &Run, global: &Global) -> Result<(Json, u8), Failure> {
     let action = action(&catalog, &arguments.command)?;
     let mut input = input(&arguments.input)?;
     from_environment(connector, &mut input.configuration)?;
-    check_keys(connector, action, &input)?;
-    let loopback = endpoint::only_loopback(connector, &input.configuration)
-        && urls(&input.arguments)
-            .iter()
-            .all(|url| endpoint::is_loopback(url));
+    check_keys(connector, action, &input.arguments, &input.configuration)?;
+    let loopback = only_loopback(connector, &input.arguments, &input.configuration);
     let clock = check_clock(global, loopback)?;
     block_on(async {
         let opened = match &arguments.store {
@@ -110,6 +111,7 @@ fn perform(arguments: &Run, global: &Global) -> Result<(Json, u8), Failure> {
             ActionOutcome::View(view) => match view.get("status").and_then(Json::as_str) {
                 Some("failed") => 1,
                 Some("partial") => 4,
+                Some("missing") => 3,
                 _ => 0,
             },
         };
@@ -124,7 +126,11 @@ async fn stopped_twice(signals: &mut Signals) {
     signals.next().await;
 }
 
-fn action<'a>(catalog: &'a [ActionInfo], command: &str) -> Result<&'a ActionInfo, Error> {
+/// The action of this name, or the error that suggests one.
+pub(crate) fn action<'a>(
+    catalog: &'a [ActionInfo],
+    command: &str,
+) -> Result<&'a ActionInfo, Error> {
     catalog
         .iter()
         .find(|it| it.command == command)
@@ -226,11 +232,12 @@ fn from_environment(connector: &Connector, configuration: &mut Json) -> Result<(
             (None, None) => continue,
         };
         let text = text.trim();
-        let is_text = properties.get(name).is_none_or(|schema| {
-            schema::check(schema, &Json::from(text), "")
+        let is_text = match properties.get(name) {
+            Some(schema) => schema::check(schema, &Json::from(text), "")
                 .problems
-                .is_empty()
-        });
+                .is_empty(),
+            None => name != MASS_CHANGE,
+        };
         let value = if is_text {
             Json::from(text)
         } else {
@@ -244,13 +251,14 @@ fn from_environment(connector: &Connector, configuration: &mut Json) -> Result<(
 }
 
 /// Names every unknown key, and what else is wrong, before anything is done.
-fn check_keys(connector: &Connector, action: &ActionInfo, input: &Input) -> Result<(), Error> {
-    let arguments = schema::check(
-        &closed(action.arguments.as_value()),
-        &input.arguments,
-        "arguments",
-    );
-    let mut configuration = input.configuration.clone();
+pub(crate) fn check_keys(
+    connector: &Connector,
+    action: &ActionInfo,
+    arguments: &Json,
+    configuration: &Json,
+) -> Result<(), Error> {
+    let arguments = schema::check(&closed(action.arguments.as_value()), arguments, "arguments");
+    let mut configuration = configuration.clone();
     if let Some(fields) = configuration.as_object_mut() {
         fields.retain(|name, _| !COMMON_FIELDS.contains(&name.as_str()));
     }
@@ -292,6 +300,12 @@ fn closed(schema: &Json) -> Json {
         schema["additionalProperties"] = Json::Bool(false);
     }
     schema
+}
+
+/// Whether an action reaches this machine only.
+pub(crate) fn only_loopback(connector: &Connector, arguments: &Json, configuration: &Json) -> bool {
+    endpoint::only_loopback(connector, configuration)
+        && urls(arguments).iter().all(|url| endpoint::is_loopback(url))
 }
 
 /// Every text in the arguments that is fetched.

@@ -271,7 +271,8 @@ fn bounds(schema: &Json, value: &Json, path: &str, findings: &mut Findings) {
     }
 }
 
-fn types(schema: &Json) -> Vec<&str> {
+/// The JSON types that a schema allows.
+pub(crate) fn types(schema: &Json) -> Vec<&str> {
     match schema.get("type") {
         Some(Json::String(name)) => vec![name],
         Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).collect(),

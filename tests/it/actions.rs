@@ -186,6 +186,20 @@ fn check_says_what_is_there_and_what_is_missing() {
 }
 
 #[test]
+fn a_network_that_somebody_slipped_with_is_not_blocked() {
+    let falcon = Falcon::start();
+    let ran = falcon.run(
+        "block",
+        &json!({ "values": ["8.8.8.8/8"], "accept_detection": true }),
+    );
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr.contains("8.8.8.8 for the address alone"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn a_push_adds_removes_and_knows_what_is_stale() {
     let falcon = Falcon::start();
     let id = "indicator--6a1b1b1e-1111-4111-8111-111111111111";

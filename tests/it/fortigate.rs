@@ -110,6 +110,43 @@ fn address_groups_carry_their_marks_without_a_store() {
 }
 
 #[test]
+fn check_says_in_one_table_what_is_there_and_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http"]);
+    configure(directory, &fake.configuration, "", "push-feed");
+    let without = run(directory, &["check", "--output", "json"]).json();
+    assert_eq!(
+        without["status"], "warning",
+        "a push feed without a store: {without}"
+    );
+    let store = "[store]\nurl = \"sqlite:cordon.db\"";
+    configure(directory, &fake.configuration, store, "push-feed");
+    let ran = run(directory, &["check"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let table: Vec<&str> = ran.stdout.lines().collect();
+    assert!(table[0].starts_with("target"), "{ran:?}");
+    for word in ["edge", "push-feed", "version", "clock", "policy", "hint: "] {
+        assert!(ran.stdout.contains(word), "no {word:?} in {ran:?}");
+    }
+    let json = run(directory, &["check", "edge", "--output", "json"]).json();
+    assert_eq!(json["status"], "ok", "{json}");
+    assert_eq!(json["targets"][0]["target"], "edge");
+
+    let unknown = run(directory, &["check", "egde"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(
+        unknown.stderr.contains("hint: known are edge"),
+        "{unknown:?}"
+    );
+
+    write(directory, "key.txt", "not-the-key");
+    let refused = run(directory, &["check", "--output", "json"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert_eq!(refused.json()["status"], "missing", "{refused:?}");
+}
+
+#[test]
 fn a_store_of_the_real_clock_stays_as_it_is_under_a_moved_one() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

@@ -1,0 +1,9 @@
+//! The runtime of Sekoia's playbooks, from outside: the real binary, a fake of the platform, fake vendors.
+
+mod ending;
+mod files;
+mod inputs;
+mod job;
+mod object_store;
+mod platform;
+mod protocol;
