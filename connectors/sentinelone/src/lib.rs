@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod config;
+pub mod fake;
+mod target;
+
+use sdk::connector::Connector;
+
+/// The connector.
+pub fn connector() -> Connector {
+    Connector {
+        name: target::NAME,
+        title: "SentinelOne",
+        mechanisms: target::MECHANISMS,
+        schema: || schemars::schema_for!(config::Config),
+        targets: target::targets,
+        fake: |options| Box::pin(fake::start(options)),
+        management_hosts: &["hostname"],
+    }
+}

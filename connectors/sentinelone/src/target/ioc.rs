@@ -1,0 +1,569 @@
+//! Threat intelligence indicators as a target. The console calls an indicator by a uuid that may change
+//! when it is written again, and may then keep the old one beside it; for us all indicators of a value
+//! that carry our mark are one, whose handle is the value.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use sdk::http::Response;
+use sdk::indicator::{Kind, Value};
+use sdk::target::{
+    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
+    KindSupport, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey, Write,
+};
+use sdk::{Error, ErrorKind, Result, async_trait};
+
+use super::{
+    CUT, Console, NOTE_LIMIT, RATE, again, everywhere, is_about_rows, lacks_account, refused_batch,
+};
+use crate::api::iocs::{self, NewIoc, Row};
+use crate::api::{self, Affected};
+use crate::config::Config;
+
+const VIEW: &str = "Threat Intelligence.view";
+const MANAGE: &str = "Threat Intelligence.manage";
+
+/// Indicators that fit into a scope, about.
+pub(super) const CAPACITY: usize = 1_000_000;
+/// Uuids per delete: fewer than the 5,000 that are documented.
+const PER_DELETE: usize = 1_000;
+
+const DAY: u64 = 24 * 60 * 60;
+const MONTH: Duration = Duration::from_secs(30 * DAY);
+const HALF_YEAR: Duration = Duration::from_secs(180 * DAY);
+
+const fn detects(kind: Kind) -> KindSupport {
+    KindSupport {
+        kind,
+        effect: Effect::Detect,
+        networks: false,
+        matches_below: false,
+    }
+}
+
+/// What indicators can do.
+pub(super) static CAPABILITIES: Capabilities = Capabilities {
+    mechanism: "ioc",
+    summary: "threat intelligence indicators: only detects; addresses for 30 days and the rest for 180, \
+              renewed in time",
+    kinds: &[
+        detects(Kind::Ipv4),
+        detects(Kind::Ipv6),
+        detects(Kind::Domain),
+        detects(Kind::Url),
+        detects(Kind::Md5),
+        detects(Kind::Sha1),
+        detects(Kind::Sha256),
+    ],
+    // The console's own end is a shortened one; the true one stands in the mark.
+    end_known_by: EndKnownBy::Mark,
+    native_end: Some(NativeEnd {
+        unit: Duration::from_secs(1),
+        max: Some(HALF_YEAR),
+        max_by_kind: &[(Kind::Ipv4, MONTH), (Kind::Ipv6, MONTH)],
+        deletes: None,
+    }),
+    proof: Proof::Mark {
+        max_length: NOTE_LIMIT,
+    },
+    // Other sources have rows of their own.
+    foreign: Foreign::Coexists,
+    granularity: Granularity::Row,
+    write_batch: 500,
+    remove_batch: PER_DELETE,
+    list_page: api::PAGE,
+    lookup_batch: 1,
+    capacity: Some(CAPACITY),
+    staged: false,
+    rate: RATE,
+    rights: &[VIEW, MANAGE],
+};
+
+/// What the console holds for a value under our source.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Ours, one or more.
+    uuids: Vec<String>,
+    /// Under our source without our mark: somebody else's.
+    stranger: bool,
+}
+
+/// The indicators of one place.
+pub(super) struct Iocs {
+    console: Console,
+    source: String,
+    severity: Option<u8>,
+    capabilities: Capabilities,
+    /// What the last listings and our own writes tell of the uuids of each value.
+    known: Mutex<HashMap<Value, Known>>,
+    /// Calls that the last whole listing took.
+    pages: AtomicUsize,
+}
+
+impl Iocs {
+    pub(super) fn new(console: Console, config: &Config) -> Result<Self> {
+        if lacks_account(&console.place) {
+            return Err(Error::config(format!(
+                "sentinelone: account_ids is missing for {}",
+                console.place.name()
+            ))
+            .hint("the console lists and deletes indicators of sites and groups by their account only"));
+        }
+        let default = || format!("cordon-{}", console.installation);
+        Ok(Self {
+            source: config.source.clone().unwrap_or_else(default),
+            severity: config.severity,
+            capabilities: Capabilities {
+                write_batch: config.batch,
+                ..CAPABILITIES.clone()
+            },
+            known: Mutex::default(),
+            pages: AtomicUsize::new(1),
+            console,
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Value, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that our source has here.
+    async fn everything(&self) -> Result<Vec<Held>> {
+        let page = |cursor: Option<&str>| iocs::page(&self.console.place, &self.source, cursor);
+        let before = self.console.client.calls().read;
+        let rows: Vec<Row> = self.console.all("the indicators", VIEW, page).await?;
+        let calls = self.console.client.calls().read.saturating_sub(before);
+        self.pages.store(
+            usize::try_from(calls).unwrap_or(1).max(1),
+            Ordering::Relaxed,
+        );
+        self.known().clear();
+        self.held(rows)
+    }
+
+    /// What our source has with certain values.
+    async fn looked_up(&self, values: &[Value]) -> Result<Vec<Held>> {
+        let mut rows: Vec<Row> = Vec::new();
+        for value in values {
+            let request = iocs::lookup(&self.console.place, &self.source, &value.to_string());
+            let response = self.console.client.send(request).await?;
+            let answer: api::Answer<Vec<Row>> = api::read("an indicator", VIEW, &response)?;
+            let more = answer
+                .pagination
+                .and_then(|pagination| pagination.next_cursor);
+            if more.is_some_and(|cursor| !cursor.is_empty()) {
+                // More than a page for one value: let the listing sort it out.
+                let mut held = self.everything().await?;
+                held.retain(|held| values.contains(&held.value));
+                return Ok(held);
+            }
+            self.known().remove(value);
+            rows.extend(answer.data.unwrap_or_default());
+        }
+        let mut held = self.held(rows)?;
+        held.retain(|held| values.contains(&held.value));
+        Ok(held)
+    }
+
+    /// The value that a row stands for, and whether it carries our mark for it. Our own handle goes before
+    /// what the console shows, which may be spelled anew.
+    fn value(&self, row: &Row) -> Option<(Value, bool)> {
+        let text = row.description.as_deref().unwrap_or_default();
+        let marked = |value: &Value| !self.console.note(text, value).marks.is_empty();
+        if let Some(value) = row.own_value().filter(&marked) {
+            return Some((value, true));
+        }
+        let value = row.shown_value()?;
+        let ours = marked(&value);
+        Some((value, ours))
+    }
+
+    fn held(&self, rows: Vec<Row>) -> Result<Vec<Held>> {
+        let mut groups: BTreeMap<Value, Vec<Row>> = BTreeMap::new();
+        let mut held = Vec::new();
+        for row in rows {
+            if !row.is_of(&self.console.place)? {
+                continue;
+            }
+            let Some((value, ours)) = self.value(&row) else {
+                continue;
+            };
+            if ours {
+                groups.entry(value).or_default().push(row);
+                continue;
+            }
+            self.known().entry(value.clone()).or_default().stranger = true;
+            held.push(self.one(&value, &[row], false)?);
+        }
+        for (value, rows) in groups {
+            held.push(self.one(&value, &rows, true)?);
+            let uuids = rows.into_iter().map(|row| row.uuid).collect();
+            self.known().entry(value).or_default().uuids = uuids;
+        }
+        Ok(held)
+    }
+
+    fn one(&self, value: &Value, rows: &[Row], ours: bool) -> Result<Held> {
+        let mut texts: Vec<&str> = rows
+            .iter()
+            .filter_map(|row| row.description.as_deref())
+            .collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let mut end: Option<DateTime<Utc>> = None;
+        for row in rows {
+            end = end.max(row.end()?);
+        }
+        let now = self.console.client.vendor_time();
+        let ended = matches!((end, now), (Some(end), Some(now)) if end <= now);
+        let severity = |row: &Row| self.severity.is_none() || row.severity == self.severity;
+        let handle = value.to_string();
+        Ok(Held {
+            id: if ours {
+                format!("{}={handle}", value.kind()).into()
+            } else {
+                rows.first()
+                    .map_or_else(|| handle.into(), |row| row.uuid.as_str().into())
+            },
+            value: value.clone(),
+            note: (!texts.is_empty()).then(|| self.console.merged(&texts, value).into()),
+            expires: end,
+            container: None,
+            blocks: !ended,
+            allows: false,
+            conforms: ours && rows.len() == 1 && rows.iter().all(severity),
+            writable: true,
+        })
+    }
+
+    /// Adds, or writes again with another end: there is one call for both.
+    async fn post(&self, writes: &[&Write]) -> Vec<Outcome> {
+        let rows: Vec<NewIoc<'_>> = writes
+            .iter()
+            .map(|write| {
+                NewIoc::new(
+                    &self.source,
+                    self.severity,
+                    &write.value,
+                    write.expires,
+                    &write.note,
+                )
+            })
+            .collect();
+        let what = "the new indicators";
+        let response = match self
+            .console
+            .client
+            .send(iocs::create(&self.console.place, &rows))
+            .await
+        {
+            Ok(response) => response,
+            Err(error) => return everywhere(writes.len(), &error),
+        };
+        if is_about_rows(response.status) {
+            return self.refused(writes.len(), &response).await;
+        }
+        if response.status != StatusCode::OK {
+            let error = api::refusal(what, MANAGE, &response);
+            let error = if response.status.is_server_error() {
+                error.unknown_fate()
+            } else {
+                error
+            };
+            return everywhere(writes.len(), &error);
+        }
+        match api::read::<Vec<Row>>(what, MANAGE, &response) {
+            Ok(answer) => {
+                self.confirmed(writes, answer.data.unwrap_or_default(), &response)
+                    .await
+            }
+            // Errors in a success, or no JSON: some of it may be stored.
+            Err(error) => everywhere(writes.len(), &error.unknown_fate()),
+        }
+    }
+
+    /// A refused batch. The vendor names no row and gives a full scope no code of its own, so the scope
+    /// is counted before the batch is cut up to find a bad row.
+    async fn refused(&self, rows: usize, response: &Response) -> Vec<Outcome> {
+        let text = api::vendor_text(response);
+        let full = match self.count().await {
+            Ok(Some(total)) => total + rows as u64 > CAPACITY as u64,
+            Ok(None) | Err(_) => false,
+        };
+        if full {
+            let error = api::error(ErrorKind::Full, "the new indicators", response)
+                .with("fit into a scope, about", CAPACITY)
+                .hint("remove indicators that are no longer needed, of other sources too");
+            return everywhere(rows, &error);
+        }
+        refused_batch(rows, &text)
+    }
+
+    /// How many indicators all sources have here, if the console says.
+    pub(super) async fn count(&self) -> Result<Option<u64>> {
+        let request = iocs::count(&self.console.place);
+        let response = self.console.client.send(request).await?;
+        let answer: api::Answer<serde::de::IgnoredAny> =
+            api::read("the number of indicators", VIEW, &response)?;
+        Ok(answer
+            .pagination
+            .and_then(|pagination| pagination.total_items))
+    }
+
+    /// Which rows an answer confirms; it gives them in an order of its own. Of the others nobody knows.
+    async fn confirmed(
+        &self,
+        writes: &[&Write],
+        rows: Vec<Row>,
+        response: &Response,
+    ) -> Vec<Outcome> {
+        let mut by_value: HashMap<Value, Row> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            if let Some(value) = row.own_value().or_else(|| row.shown_value()) {
+                by_value.insert(value, row);
+            }
+        }
+        let mut outcomes = Vec::with_capacity(writes.len());
+        let mut stale: Vec<String> = Vec::new();
+        let mut cut: Vec<String> = Vec::new();
+        for write in writes {
+            let Some(row) = by_value.remove(&write.value) else {
+                let error = Error::protocol("the console did not confirm the indicator")
+                    .with("answer", response.excerpt());
+                outcomes.push(Outcome::Unknown(error.unknown_fate()));
+                continue;
+            };
+            let mut known = self.known();
+            let known = known.entry(write.value.clone()).or_default();
+            let before = std::mem::take(&mut known.uuids);
+            let intact =
+                self.console
+                    .is_intact(&write.note, row.description.as_deref(), &write.value);
+            stale.extend(before.into_iter().filter(|uuid| *uuid != row.uuid));
+            if intact {
+                known.uuids = vec![row.uuid];
+                outcomes.push(Outcome::Done);
+            } else {
+                cut.push(row.uuid);
+                outcomes.push(Outcome::Rejected(CUT.to_owned()));
+            }
+        }
+        stale.extend(cut);
+        // Where writing again makes a second row, the first one goes. Where it does not, the old uuid is
+        // that of nothing, and the count does not matter.
+        match self.delete(&stale).await {
+            Ok(_) => outcomes,
+            Err(error) => {
+                let error = again(&error).with("replaced indicators left behind", stale.len());
+                let failed = |outcome| match outcome {
+                    Outcome::Done => Outcome::Failed(again(&error)),
+                    other => other,
+                };
+                outcomes.into_iter().map(failed).collect()
+            }
+        }
+    }
+
+    async fn add(&self, writes: &[Write]) -> Vec<Outcome> {
+        // Writing over somebody else's row of our source would take it away from them.
+        let strangers: HashSet<&Value> = {
+            let known = self.known();
+            let stranger = |value: &Value| known.get(value).is_some_and(|known| known.stranger);
+            let values = writes.iter().map(|write| &write.value);
+            values.filter(|value| stranger(value)).collect()
+        };
+        self.split(
+            writes,
+            |write| strangers.contains(&write.value),
+            |_| Outcome::Exists,
+        )
+        .await
+    }
+
+    /// Writes all but those that are settled otherwise, and puts the outcomes in their places.
+    async fn split(
+        &self,
+        writes: &[Write],
+        apart: impl Fn(&Write) -> bool,
+        settled: impl Fn(&Write) -> Outcome,
+    ) -> Vec<Outcome> {
+        let sent: Vec<&Write> = writes.iter().filter(|write| !apart(write)).collect();
+        let mut outcomes = if sent.is_empty() {
+            Vec::new()
+        } else {
+            self.post(&sent).await
+        }
+        .into_iter();
+        let lost = || Outcome::Failed(Error::internal("an indicator without an outcome"));
+        writes
+            .iter()
+            .map(|write| {
+                if apart(write) {
+                    settled(write)
+                } else {
+                    outcomes.next().unwrap_or_else(lost)
+                }
+            })
+            .collect()
+    }
+
+    async fn update(&self, writes: &[Write]) -> Vec<Outcome> {
+        // What a past end does to a batch is not documented, so it is not sent: such an indicator has
+        // ended, and goes.
+        let now = self.console.client.vendor_time();
+        let ended =
+            |write: &Write| matches!((write.expires, now), (Some(end), Some(now)) if end <= now);
+        let gone: Vec<&Value> = writes
+            .iter()
+            .filter(|write| ended(write))
+            .map(|write| &write.value)
+            .collect();
+        if gone.is_empty() {
+            let all: Vec<&Write> = writes.iter().collect();
+            return self.post(&all).await;
+        }
+        let mut removed = self.take_away(&gone).await.into_iter();
+        let mut by_value: HashMap<Value, Outcome> = HashMap::new();
+        for value in gone {
+            if let Some(outcome) = removed.next() {
+                by_value.insert(value.clone(), outcome);
+            }
+        }
+        let by_value = Mutex::new(by_value);
+        let settled = |write: &Write| {
+            let mut outcomes = by_value.lock().unwrap_or_else(PoisonError::into_inner);
+            outcomes.remove(&write.value).unwrap_or(Outcome::Done)
+        };
+        self.split(writes, ended, settled).await
+    }
+
+    async fn remove(&self, removals: &[Removal]) -> Vec<Outcome> {
+        let values: Vec<&Value> = removals.iter().map(|removal| &removal.value).collect();
+        self.take_away(&values).await
+    }
+
+    /// Takes values away, by the uuids that they have now.
+    async fn take_away(&self, values: &[&Value]) -> Vec<Outcome> {
+        let missing = {
+            let known = self.known();
+            values.iter().any(|value| !known.contains_key(*value))
+        };
+        // Only a caller that did not list before comes here without uuids.
+        if missing && let Err(error) = self.everything().await {
+            return everywhere(values.len(), &error);
+        }
+        let uuids: Vec<String> = {
+            let known = self.known();
+            let of = |value: &&Value| known.get(*value).map(|known| known.uuids.clone());
+            values.iter().filter_map(of).flatten().collect()
+        };
+        match self.delete(&uuids).await {
+            Ok(affected) if affected >= uuids.len() as u64 => {
+                let mut known = self.known();
+                for value in values {
+                    known.remove(*value);
+                }
+                values.iter().map(|_| Outcome::Done).collect()
+            }
+            // The count says not which: what is gone was removed, by us or by somebody before.
+            Ok(affected) => {
+                let error = Error::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "the console says it removed {affected} of {} indicators",
+                        uuids.len()
+                    ),
+                );
+                everywhere(values.len(), &error.unknown_fate())
+            }
+            Err(error) if error.kind() == ErrorKind::Rejected => {
+                refused_batch(values.len(), error.message())
+            }
+            Err(error) => everywhere(values.len(), &error),
+        }
+    }
+
+    /// Deletes uuids and says how many went; an unknown one only lowers the count.
+    async fn delete(&self, uuids: &[String]) -> Result<u64> {
+        let mut total = 0;
+        for uuids in uuids.chunks(iocs::MOST_UUIDS) {
+            let request = iocs::delete(&self.console.place, uuids);
+            let response = self.console.client.send(request).await?;
+            let answer: api::Answer<Affected> =
+                api::read("the removal of indicators", MANAGE, &response)?;
+            total += answer.data.unwrap_or_default().affected.unwrap_or_default();
+        }
+        Ok(total)
+    }
+}
+
+#[async_trait]
+impl Target for Iocs {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn key(&self) -> &TargetKey {
+        &self.console.key
+    }
+
+    async fn open(&self) -> Result<Facts> {
+        self.console.open().await
+    }
+
+    async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
+        let mut report = self.console.examine().await?;
+        report.iocs(self).await?;
+        Ok(report.into_findings())
+    }
+
+    fn accept(&self, value: &Value, _: &Facts) -> Result<Value, Rejection> {
+        const HOSTS: Rejection =
+            Rejection::unsupported("indicators are single addresses, not networks");
+        match value {
+            Value::Ipv4(network) if network.prefix_len() < 32 => Err(HOSTS),
+            Value::Ipv6(network) if network.prefix_len() < 128 => Err(HOSTS),
+            value => Ok(value.clone()),
+        }
+    }
+
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
+        match scope {
+            Scope::All => self.everything().await,
+            // Beyond so many, the whole listing takes fewer of the 30 calls a minute.
+            Scope::Values(values) if values.len() > self.pages.load(Ordering::Relaxed) + 2 => {
+                let wanted: HashSet<&Value> = values.iter().collect();
+                let mut held = self.everything().await?;
+                held.retain(|held| wanted.contains(&held.value));
+                Ok(held)
+            }
+            Scope::Values(values) => self.looked_up(values).await,
+        }
+    }
+
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
+        match batch {
+            Batch::Add(writes) => self.add(writes).await,
+            Batch::Update(writes) => self.update(writes).await,
+            Batch::Remove(removals) => self.remove(removals).await,
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        self.console.client.calls()
+    }
+}
+
+impl Iocs {
+    pub(super) fn console(&self) -> (&super::Client, &crate::config::Place) {
+        (&self.console.client, &self.console.place)
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+}

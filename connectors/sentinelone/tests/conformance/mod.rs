@@ -1,0 +1,5 @@
+//! The fake enforces the vendor file's conformance list; the numbers are its.
+
+mod access;
+mod indicators;
+mod lists;
