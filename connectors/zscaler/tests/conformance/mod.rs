@@ -1,0 +1,6 @@
+//! The fake does what the numbered conformance list says, seen by a client that knows nothing of ours.
+
+mod access;
+mod limits;
+mod lists;
+mod staging;
