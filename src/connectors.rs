@@ -9,6 +9,7 @@ static CONNECTORS: LazyLock<Vec<Connector>> = LazyLock::new(|| {
     vec![
         crowdstrike::connector(),
         fortinet::connector(),
+        paloalto::connector(),
         sentinelone::connector(),
         zscaler::connector(),
     ]

@@ -1,0 +1,379 @@
+//! A fake PAN-OS firewall, alone or behind a Panorama.
+//!
+//! Two administrators: `svc-cordon`, whose key and password stand in the configuration, and `ana`, with the password
+//! `Correct&Horse+1%`, who may do everything. `GET /fake` tells what a device has no call for: its log, how often
+//! jobs were asked for too fast, how many keys were generated; `GET /fake/blocked?value=…` whether something is blocked.
+//!
+//! Settings:
+//!
+//! | name | what | default |
+//! |---|---|---|
+//! | `sw_version` | PAN-OS version | `10.2.9` |
+//! | `model` | model, which decides how many addresses can be registered | `PA-3440` |
+//! | `vsys` | virtual systems | `["vsys1"]` |
+//! | `rights` | rights of `svc-cordon`: `user-id`, `op`, `config`, `commit` | all |
+//! | `login` | `key` or `password`: what the configuration holds | `key` |
+//! | `key_lifetime` | minutes that a generated key holds | unlimited |
+//! | `panorama` | serial numbers of firewalls behind a Panorama, which is then what answers | none |
+//! | `disconnected` | serial numbers that Panorama has no connection to | none |
+//! | `pair` | state in a high-availability pair: `active`, `passive` | none |
+//! | `rules` | whether groups and lists are made and used by deny rules | true |
+//! | `others` | addresses that somebody else registered, for other rules | 3 |
+//! | `refuses_commits` | whether every commit fails in validation | false |
+//! | `polls` | whether the device fetches lists at their interval by itself | false |
+
+mod firewall;
+mod jobs;
+mod lists;
+mod operate;
+mod profile;
+mod registered;
+mod schema;
+mod site;
+mod state;
+mod tree;
+mod wire;
+mod xml;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::Response;
+use axum::routing::{any, get};
+use chrono::TimeDelta;
+use sdk::fake::FakeOptions;
+use sdk::{Error, Result};
+use serde_json::{Map, json};
+
+use super::Part;
+use firewall::Firewall;
+use jobs::{Jobs, Locks};
+use lists::Lists;
+use registered::Table;
+use site::Site;
+use tree::Config;
+use wire::{Call, Reply};
+use xml::Node;
+
+pub(in crate::fake) use profile::{SWITCHES, of as switches};
+
+/// Its settings.
+pub(super) const SETTINGS: &[&str] = &[
+    "sw_version",
+    "model",
+    "vsys",
+    "rights",
+    "login",
+    "key_lifetime",
+    "panorama",
+    "disconnected",
+    "pair",
+    "rules",
+    "others",
+    "refuses_commits",
+    "polls",
+];
+
+/// Largest body read at all.
+const READ_LIMIT: usize = 64 << 20;
+
+#[derive(Clone)]
+struct Shared {
+    site: Arc<Mutex<Site>>,
+}
+
+impl Shared {
+    /// A panic in one test must not hide what another asks.
+    fn lock(&self) -> MutexGuard<'_, Site> {
+        self.site.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes it. `key` is the API key that it takes.
+pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
+    let clock = options.clock.clone();
+    let password = format!("P&ss+w%rd {}", key.len());
+    let mut site = Site::new(clock, options.switches.clone(), key, password.clone());
+    if let Some(rights) = options.setting::<Option<Vec<String>>>("rights", None)? {
+        site.rights = rights.into_iter().collect();
+    }
+    let lifetime: Option<i64> = options.setting("key_lifetime", None)?;
+    site.key_lifetime = lifetime.map(TimeDelta::minutes);
+    let serials: Vec<String> = options.setting("panorama", Vec::new())?;
+    site.panorama = !serials.is_empty();
+    site.disconnected = options
+        .setting::<Vec<String>>("disconnected", Vec::new())?
+        .into_iter()
+        .collect();
+    // In memory where there is such a place: published lists are written through to the disk.
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let directory = folder.join(
+        format!("cordon-fake-paloalto-{}-{key}", std::process::id()).replace(['/', '+', '='], "-"),
+    );
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| Error::input("the fake's folder for lists").because(error))?;
+    let names = if serials.is_empty() {
+        vec!["012801000001".to_owned()]
+    } else {
+        serials.clone()
+    };
+    for serial in names {
+        site.firewalls.push(firewall(options, serial, &directory)?);
+    }
+    let mut configuration = Map::new();
+    let login: String = options.setting("login", "key".to_owned())?;
+    configuration.insert("username".to_owned(), json!(site::OURS));
+    if login == "password" {
+        configuration.insert("password".to_owned(), json!(password));
+        configuration.insert("api_key".to_owned(), json!(null));
+    }
+    if site.panorama {
+        configuration.insert("target".to_owned(), json!(serials));
+    }
+    let vsys: Vec<String> = options.setting("vsys", vec!["vsys1".to_owned()])?;
+    if vsys.len() > 1 {
+        configuration.insert("vsys".to_owned(), json!(vsys));
+    }
+    configuration.insert("publish".to_owned(), json!({ "directory": directory }));
+    let shared = Shared {
+        site: Arc::new(Mutex::new(site)),
+    };
+    let router = Router::new()
+        .route("/api/", any(answer))
+        .route("/api", any(answer))
+        .route("/fake", get(told))
+        .route("/fake/blocked", get(blocked))
+        .with_state(shared.clone());
+    Ok(Part {
+        router,
+        state: Arc::new(state::Devices::new(shared, directory)),
+        configuration,
+    })
+}
+
+fn firewall(
+    options: &FakeOptions,
+    serial: String,
+    directory: &std::path::Path,
+) -> Result<Firewall> {
+    let model: String = options.setting("model", "PA-3440".to_owned())?;
+    let vsys: Vec<String> = options.setting("vsys", vec!["vsys1".to_owned()])?;
+    let rules: bool = options.setting("rules", true)?;
+    let others: usize = options.setting("others", 3)?;
+    let now = options.clock.now();
+    let config = fixture(&vsys, rules)
+        .ok_or_else(|| Error::internal("the fake's own configuration is malformed"))?;
+    let mut tables: BTreeMap<String, Table> = vsys
+        .iter()
+        .map(|name| (name.clone(), Table::default()))
+        .collect();
+    for table in tables.values_mut() {
+        let entries: String = (0..others)
+            .map(|number| {
+                let (third, last) = (number / 250, number % 250 + 1);
+                format!("<entry ip=\"10.77.{third}.{last}\"><tag><member>corp-quarantine</member></tag></entry>")
+            })
+            .collect();
+        let document = format!(
+            "<uid-message><type>update</type><payload><register>{entries}</register></payload></uid-message>"
+        );
+        let known = options.switches.clone();
+        let by_hand = registered::Rules {
+            version: (10, 2),
+            now,
+            capacity: usize::MAX,
+            by_hand: true,
+            position: &|switch| known.get(switch),
+        };
+        if others > 0 {
+            table.take(&document, &by_hand, &mut Vec::new());
+        }
+    }
+    let mut firewall = Firewall {
+        clock: options.clock.clone(),
+        switches: options.switches.clone(),
+        version_text: options.setting("sw_version", "10.2.9".to_owned())?,
+        capacity: profile::capacity(&model),
+        model,
+        serial,
+        hostname: "edge-fw".to_owned(),
+        pair: options.setting("pair", String::new())?,
+        tables,
+        config: Config::new(config),
+        jobs: Jobs::default(),
+        commit_locks: Locks::default(),
+        config_locks: Locks::default(),
+        lists: Lists {
+            directory: directory.to_owned(),
+            ..Lists::default()
+        },
+        polls: options.setting("polls", false)?,
+        refuses_commits: options.setting("refuses_commits", false)?,
+        busy: 0,
+        stopped: false,
+        log: Vec::new(),
+    };
+    if firewall.position(&profile::BUSY) == "twice" {
+        firewall.busy = 2;
+    }
+    if firewall.position(&profile::DRAFT) == "pending" {
+        let path = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys1']/address";
+        let draft =
+            Node::entry("draft-of-ana").with([Node::with_text("ip-netmask", "45.155.205.9")]);
+        if let Some(path) = tree::path(path) {
+            // A valid object of another administrator: nothing can refuse it.
+            let _ = firewall
+                .config
+                .change("set", &path, &[draft], site::OTHER.0, now);
+        }
+    }
+    Ok(firewall)
+}
+
+/// What an administrator has set up before we come.
+fn fixture(vsys: &[String], rules: bool) -> Option<Node> {
+    let ours = if rules {
+        "<entry name='cordon-dynamic'><dynamic><filter>'cordon-a' or 'cordon-b'</filter></dynamic></entry>\
+         <entry name='cordon-1'><static><member>cordon-placeholder</member></static></entry>\
+         <entry name='cordon-2'><static><member>cordon-placeholder</member></static></entry>"
+    } else {
+        ""
+    };
+    let deny = if rules {
+        "<entry name='block-cordon'><source><member>any</member></source>\
+         <destination><member>cordon-dynamic</member><member>cordon-1</member><member>cordon-2</member><member>cordon-ip</member></destination>\
+         <action>deny</action></entry>"
+    } else {
+        ""
+    };
+    let lists = if rules {
+        "<entry name='cordon-ip'><type><ip><url>https://lists.example/cordon-ip.txt</url><recurring><five-minute/></recurring></ip></type></entry>\
+         <entry name='cordon-domain'><type><domain><url>https://lists.example/cordon-domain.txt</url><recurring><five-minute/></recurring></domain></type></entry>\
+         <entry name='cordon-url'><type><url><url>https://lists.example/cordon-url.txt</url><recurring><five-minute/></recurring></url></type></entry>"
+    } else {
+        ""
+    };
+    let used = if rules {
+        "<custom-list-use><member>cordon-domain</member><member>cordon-url</member></custom-list-use>"
+    } else {
+        ""
+    };
+    let systems: String = vsys
+        .iter()
+        .map(|name| {
+            format!(
+                "<entry name='{name}'>\
+                 <address>\
+                 <entry name='web-server'><ip-netmask>198.18.5.10</ip-netmask><description>intranet</description></entry>\
+                 <entry name='cordon-placeholder'><ip-netmask>192.0.2.255/32</ip-netmask></entry>\
+                 </address>\
+                 <address-group>\
+                 <entry name='Servers'><static><member>web-server</member></static></entry>\
+                 <entry name='quarantine'><dynamic><filter>'corp-quarantine'</filter></dynamic></entry>\
+                 {ours}</address-group>\
+                 <tag><entry name='corp'/></tag>\
+                 <external-list>{lists}</external-list>\
+                 <profiles>{used}</profiles>\
+                 <rulebase><security><rules>\
+                 <entry name='allow-web'><source><member>any</member></source><destination><member>Servers</member></destination><action>allow</action></entry>\
+                 {deny}</rules></security></rulebase></entry>"
+            )
+        })
+        .collect();
+    Node::parse(&format!(
+        "<config><devices><entry name='localhost.localdomain'><vsys>{systems}</vsys></entry></devices><shared/></config>"
+    ))
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    handle(&shared, request).await.into_response()
+}
+
+async fn handle(shared: &Shared, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, READ_LIMIT).await else {
+        return Reply::status(413, "Request Entity Too Large");
+    };
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let call = match Call::read(
+        parts.method.as_str(),
+        parts.uri.query().unwrap_or_default(),
+        &body,
+    ) {
+        Ok(call) => call,
+        Err(reply) => return reply,
+    };
+    let basic = header("authorization").and_then(basic);
+    shared.lock().answer(&call, header("x-pan-key"), basic)
+}
+
+/// What a device has no call for.
+async fn told(State(shared): State<Shared>) -> axum::Json<serde_json::Value> {
+    let mut site = shared.lock();
+    for firewall in &mut site.firewalls {
+        firewall.pass();
+    }
+    let fast: usize = site.firewalls.iter().map(|it| it.jobs.fast_polls).sum();
+    let jobs: u32 = site.firewalls.iter().map(|it| it.jobs.next).sum();
+    let log: Vec<&String> = site.firewalls.iter().flat_map(|it| &it.log).collect();
+    let stopped = site.firewalls.iter().any(|it| it.stopped);
+    axum::Json(
+        json!({ "log": log, "fast_polls": fast, "jobs": jobs, "keygens": site.keygens, "stopped": stopped }),
+    )
+}
+
+/// Whether the first device blocks an address, a name or a URL now: `?value=…`, and for URLs `&append=yes` where the
+/// device appends an ending token to bare hosts.
+async fn blocked(
+    State(shared): State<Shared>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> axum::Json<bool> {
+    let value = query.get("value").map_or("", String::as_str);
+    let append = query.get("append").is_some_and(|it| it == "yes");
+    let mut site = shared.lock();
+    let Some(firewall) = site.firewalls.first_mut() else {
+        return axum::Json(false);
+    };
+    firewall.pass();
+    axum::Json(firewall.blocks(value, append))
+}
+
+/// `Basic` with a name and a password.
+fn basic(header: &str) -> Option<(String, String)> {
+    let encoded = header.strip_prefix("Basic ")?;
+    let mut bits: u32 = 0;
+    let mut count = 0;
+    let mut bytes = Vec::new();
+    for byte in encoded.bytes().filter(|byte| *byte != b'=') {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from((bits >> count) & 0xff).ok()?);
+        }
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
