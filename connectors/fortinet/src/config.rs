@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use sdk::connector::MechanismChoice;
+use sdk::feed::Publish;
 use sdk::indicator::Kind;
+use sdk::target::Activate;
 use sdk::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
@@ -17,17 +19,28 @@ use url::Url;
 #[schemars(title = "Fortinet")]
 pub(crate) struct Config {
     /// The firewalls, one entry for each VDOM.
+    #[serde(default)]
     pub(crate) firewalls: Vec<Firewall>,
+    /// A FortiManager, as the way to more firewalls.
+    #[serde(default)]
+    pub(crate) fortimanager: Option<FortiManager>,
     /// API keys by `base_ip`, for those that do not stand with their firewall.
     #[serde(default)]
     pub(crate) api_keys: BTreeMap<String, Secret>,
-    /// How things are blocked: `push-feed` (FortiOS 7.2.1 and later) or `address-group`; or a map from
-    /// kind to one of these.
+    /// How things are blocked: `push-feed` (FortiOS 7.2.1 and later), `address-group`, `ban` or
+    /// `feed`; or a map from kind to one of these.
     #[serde(default)]
     pub(crate) mechanism: Option<MechanismChoice>,
     /// Names of the push feeds, which the firewall's administrator makes.
     #[serde(default)]
     pub(crate) feeds: Feeds,
+    /// Names of the threat feeds that the firewall pulls, which its administrator makes; the published
+    /// files are called `NAME.txt`.
+    #[serde(default = "default_lists")]
+    pub(crate) lists: Feeds,
+    /// Where the lists are published that firewalls pull; needed where `mechanism` is `feed`.
+    #[serde(default)]
+    pub(crate) publish: Option<Publish>,
     /// Start of the names of address objects and groups: 1 to 20 of a-z, A-Z, 0-9, `.`, `_` and `-`. Do
     /// not change it while something is blocked.
     #[serde(default = "default_prefix")]
@@ -37,6 +50,10 @@ pub(crate) struct Config {
     #[serde(default = "default_group_size")]
     #[schemars(range(min = 1, max = 600))]
     pub(crate) group_size: usize,
+    /// Most bans that a firewall holds, others' included, where `mechanism` is `ban`: firewalls do not tell.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(crate) ban_limit: Option<usize>,
     /// The deployment whose entries the push feeds hold; with it `check` prints the text that makes a
     /// feed wholly its own.
     #[serde(default)]
@@ -69,6 +86,118 @@ pub(crate) struct Firewall {
     pub(crate) api_key: Option<Secret>,
 }
 
+/// A FortiManager and the firewalls that are reached through it. Bans and threat feeds go through its proxy,
+/// address groups into its ADOM, from where they are installed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FortiManager {
+    /// Its URL, or its host name or address.
+    pub(crate) url: String,
+    /// User name, with `password`; a user of type API with `api_key` needs none.
+    #[serde(default)]
+    pub(crate) username: Option<String>,
+    /// Password.
+    #[serde(default)]
+    pub(crate) password: Option<Secret>,
+    /// Token of a user of type API (FortiManager 7.2.2 and later).
+    #[serde(default)]
+    pub(crate) api_key: Option<Secret>,
+    /// The ADOM.
+    #[serde(default = "default_adom")]
+    pub(crate) adom: String,
+    /// The firewalls of that ADOM, one entry for each VDOM.
+    pub(crate) devices: Vec<ManagedDevice>,
+    /// The policy package that names our groups, which is installed after changes (`address-group`).
+    #[serde(default)]
+    pub(crate) package: Option<String>,
+    /// When it is installed (`address-group`): `always` after every run that changed something, whatever
+    /// else is pending in it, `own`, or `never` by us.
+    #[serde(default)]
+    pub(crate) activate: Activate,
+}
+
+/// A firewall that a FortiManager manages.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ManagedDevice {
+    /// Its name in the FortiManager.
+    pub(crate) name: String,
+    /// The VDOM.
+    #[serde(default = "default_vdom")]
+    pub(crate) vdom: String,
+}
+
+/// How we are known to a FortiManager.
+#[derive(Clone, Debug)]
+pub(crate) enum Credentials {
+    /// A session.
+    Password {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token with every call.
+    Token(Secret),
+}
+
+impl FortiManager {
+    /// Base URL, host, and host with port.
+    pub(crate) fn endpoint(&self) -> Result<(String, String, String)> {
+        let firewall = Firewall {
+            base_ip: self.url.clone(),
+            base_port: None,
+            vdom: default_vdom(),
+            api_key: None,
+        };
+        let base = base_url(&firewall).map_err(|message| {
+            Error::config(format!("`fortimanager.url` {message}"))
+                .hint("a URL like https://fortimanager.example")
+        })?;
+        let plain = |name: &str| {
+            !name.is_empty() && !name.contains(['/', '\\']) && !name.contains(char::is_control)
+        };
+        if !plain(&self.adom) {
+            return Err(Error::config(
+                "`fortimanager.adom` is not the name of an ADOM",
+            ));
+        }
+        if self.devices.is_empty() {
+            return Err(Error::config("`fortimanager.devices` is empty")
+                .hint("name the firewalls as the FortiManager does"));
+        }
+        if let Some(place) = self
+            .devices
+            .iter()
+            .position(|device| !plain(&device.name) || !plain(&device.vdom))
+        {
+            return Err(Error::config(format!(
+                "`fortimanager.devices[{place}]` does not name one firewall and one VDOM"
+            )));
+        }
+        let host = base.host_str().unwrap_or_default().to_owned();
+        let port = base.port_or_known_default().unwrap_or(443);
+        Ok((base.to_string(), host.clone(), format!("{host}:{port}")))
+    }
+
+    /// Token or user and password, not both.
+    pub(crate) fn credentials(&self) -> Result<Credentials> {
+        match (&self.api_key, &self.username, &self.password) {
+            (Some(token), None, None) if !token.is_empty() => Ok(Credentials::Token(token.clone())),
+            (None, Some(username), Some(password))
+                if !username.is_empty() && !password.is_empty() =>
+            {
+                Ok(Credentials::Password {
+                    username: username.clone(),
+                    password: password.clone(),
+                })
+            }
+            _ => Err(Error::config("`fortimanager` needs credentials")
+                .hint("set `api_key`, or `username` and `password`")),
+        }
+    }
+}
+
 /// A port, as a number or as text.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -79,7 +208,7 @@ pub(crate) enum Port {
     Text(String),
 }
 
-/// Names of push feeds, each of 1 to 35 characters.
+/// Names of threat feeds, each of 1 to 35 characters.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Feeds {
@@ -104,12 +233,25 @@ impl Default for Feeds {
     }
 }
 
+fn default_lists() -> Feeds {
+    Feeds {
+        ip: "cordon-list-ip".to_owned(),
+        domain: "cordon-list-domain".to_owned(),
+        url: "cordon-list-url".to_owned(),
+        hash: "cordon-list-hash".to_owned(),
+    }
+}
+
 fn default_prefix() -> String {
     "cordon".to_owned()
 }
 
 fn default_group_size() -> usize {
     500
+}
+
+fn default_adom() -> String {
+    "root".to_owned()
 }
 
 fn default_vdom() -> String {
@@ -131,8 +273,9 @@ pub(crate) struct Endpoint {
 impl Config {
     /// Checks what the schema cannot say, and finds every firewall's URL and key.
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        if self.firewalls.is_empty() {
-            return Err(Error::config("`firewalls` is empty").hint("name at least one firewall"));
+        if self.firewalls.is_empty() && self.fortimanager.is_none() {
+            return Err(Error::config("`firewalls` is empty")
+                .hint("name at least one firewall, or a `fortimanager`"));
         }
         if self.group_prefix.is_empty()
             || self.group_prefix.len() > 20
@@ -146,15 +289,13 @@ impl Config {
         if !(1..=600).contains(&self.group_size) {
             return Err(Error::config("`group_size` is not between 1 and 600"));
         }
-        let feeds = [
-            &self.feeds.ip,
-            &self.feeds.domain,
-            &self.feeds.url,
-            &self.feeds.hash,
-        ];
-        if feeds.iter().any(|name| name.is_empty() || name.len() > 35) {
+        let feeds = [&self.feeds, &self.lists];
+        let mut feeds = feeds
+            .into_iter()
+            .flat_map(|names| [&names.ip, &names.domain, &names.url, &names.hash]);
+        if feeds.any(|name| name.is_empty() || name.len() > 35) {
             return Err(Error::config(
-                "a name in `feeds` does not have 1 to 35 characters",
+                "a name in `feeds` or `lists` does not have 1 to 35 characters",
             ));
         }
         self.firewalls

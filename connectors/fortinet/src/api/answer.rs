@@ -47,11 +47,30 @@ pub(crate) struct FeedRow {
     pub(crate) update_method: String,
     #[serde(default)]
     pub(crate) comments: String,
+    /// The URL that it pulls.
+    #[serde(default)]
+    pub(crate) resource: String,
+}
+
+/// How a pull goes: `start`, `pending`, `finished` or `error`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refresh {
+    #[serde(default)]
+    pub(crate) status: String,
 }
 
 /// A feed's content and counts.
 #[derive(Debug, Deserialize)]
 pub(crate) struct EntryList {
+    /// `success`, `disable`, `error`, `unavailable` or `na`.
+    #[serde(default)]
+    pub(crate) status: String,
+    /// Why the last pull failed.
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+    /// What the server of the list answered.
+    #[serde(default)]
+    http_status_code: Option<serde_json::Value>,
     #[serde(default)]
     pub(crate) entries: Vec<Entry>,
     #[serde(default)]
@@ -65,6 +84,28 @@ pub(crate) struct EntryList {
     pub(crate) accepted_count: Option<usize>,
     #[serde(default)]
     pub(crate) accepted_limit: Option<usize>,
+}
+
+impl EntryList {
+    /// Adds what the firewall says about its last pull.
+    pub(crate) fn told_by(&self, error: Error) -> Error {
+        let plain = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.chars().take(200).collect(),
+            other => other.to_string(),
+        };
+        let error = match self.error.as_ref().filter(|told| !told.is_null()) {
+            Some(told) => error.with("firewall", plain(told)),
+            None => error,
+        };
+        match self
+            .http_status_code
+            .as_ref()
+            .filter(|code| code.is_number())
+        {
+            Some(code) => error.with("HTTP status", code),
+            None => error,
+        }
+    }
 }
 
 /// One line of a feed.
@@ -122,6 +163,26 @@ pub(crate) struct GroupRow {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Named {
     pub(crate) name: String,
+}
+
+/// One banned address.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BanRow {
+    pub(crate) ip_address: String,
+    /// Who banned it.
+    #[serde(default)]
+    pub(crate) source: String,
+    /// Epoch seconds; absent for ever.
+    #[serde(default)]
+    pub(crate) expires: Option<i64>,
+}
+
+/// The settings of bans.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct BanSettings {
+    #[serde(default)]
+    pub(crate) banned_ip_persistency: Option<String>,
 }
 
 /// What refers to an object. The shape is not documented: an answer without this list tells nothing.

@@ -2,10 +2,11 @@
 //! management VDOM.
 
 mod answer;
+pub(crate) mod manager;
 
 pub(crate) use answer::{
-    AddressRow, CommandResult, EntryList, FeedRow, GroupRow, Limits, Named, Page, Status, Usage,
-    Verdict, judge, refusal,
+    AddressRow, BanRow, BanSettings, CommandResult, EntryList, FeedRow, GroupRow, Limits, Named,
+    Page, Refresh, Status, Usage, Verdict, judge, refusal,
 };
 
 use axum::http::Method;
@@ -53,7 +54,7 @@ pub(crate) fn limits(vdom: &str) -> Request {
 /// All threat feeds, by their settings.
 pub(crate) fn feeds(vdom: &str) -> Request {
     get(CMDB, &["system", "external-resource"], vdom)
-        .query("format", "name|type|status|update-method|comments")
+        .query("format", "name|type|status|update-method|comments|resource")
 }
 
 /// A page of a feed's content. `count` 0 would be everything at once.
@@ -66,6 +67,26 @@ pub(crate) fn entries(vdom: &str, feed: &str, start: usize, count: usize) -> Req
     .query("mkey", feed)
     .query("start", start)
     .query("count", count)
+}
+
+/// What is asked about a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pull {
+    /// Starts one.
+    Start,
+    /// Asks how it goes, and starts none.
+    Ask,
+}
+
+/// Has a feed pulled, or asks how that goes. Pulling twice is the same as once.
+pub(crate) fn refresh(vdom: &str, feed: &str, pull: Pull) -> Request {
+    let safety = match pull {
+        Pull::Start => Safety::Idempotent,
+        Pull::Ask => Safety::Read,
+    };
+    let path = ["system", "external-resource", "refresh"];
+    request(Method::POST, safety, MONITOR, &path, vdom)
+        .json(&serde_json::json!({ "mkey": feed, "check_status_only": pull == Pull::Ask }))
 }
 
 /// What one push does.
@@ -103,6 +124,44 @@ pub(crate) fn push(vdom: &str, feed: &str, command: Command, entries: &[&str]) -
             entries,
         }],
     })
+}
+
+/// The banned addresses.
+pub(crate) fn bans(vdom: &str) -> Request {
+    get(MONITOR, &["user", "banned"], vdom)
+}
+
+/// The same, under the path that old firmware has.
+pub(crate) fn bans_before(vdom: &str) -> Request {
+    get(MONITOR, &["user", "banned", "select"], vdom)
+}
+
+/// Bans addresses for so many seconds; 0 is for ever.
+pub(crate) fn ban(vdom: &str, addresses: &[String], seconds: i64) -> Request {
+    write(
+        Method::POST,
+        MONITOR,
+        &["user", "banned", "add_users"],
+        vdom,
+    )
+    .json(&serde_json::json!({ "ip_addresses": addresses, "expiry": seconds }))
+}
+
+/// Ends the bans of addresses. There is also a call that clears all bans, the firewall's own included:
+/// it is never used.
+pub(crate) fn unban(vdom: &str, addresses: &[String]) -> Request {
+    write(
+        Method::POST,
+        MONITOR,
+        &["user", "banned", "clear_users"],
+        vdom,
+    )
+    .json(&serde_json::json!({ "ip_addresses": addresses }))
+}
+
+/// Settings that say whether bans outlive a restart.
+pub(crate) fn ban_settings(vdom: &str) -> Request {
+    get(CMDB, &["firewall", "global"], vdom)
 }
 
 /// Every address object, by the fields that we look at.

@@ -1,14 +1,17 @@
 //! One FortiGate: who may talk to it, and where a request goes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sdk::Clock;
 use sdk::fake::Switches;
 use serde_json::{Map, Value as Json, json};
 
+use super::ban::Ban;
 use super::feed::Feeds;
 use super::profile::{Profile, position};
+use super::pull::Pull;
 use super::schema;
 use super::table::{Refused, Rules, Tables};
 use super::wire::{Ask, Reply, passes, shaped};
@@ -39,6 +42,8 @@ struct Lockout {
 pub(super) struct Vdom {
     pub(super) tables: Tables,
     pub(super) feeds: Feeds,
+    /// How pulls went, by feed.
+    pub(super) pulls: BTreeMap<String, Pull>,
 }
 
 /// One FortiGate.
@@ -60,7 +65,15 @@ pub(super) struct Device {
     pub(super) feed_limits: BTreeMap<String, usize>,
     pub(super) vdoms: BTreeMap<String, Vdom>,
     pub(super) management_vdom: String,
-    pub(super) banned: Vec<Json>,
+    /// The folder that holds what the lists' server would show.
+    pub(super) published: Option<PathBuf>,
+    /// The lists' server does not answer.
+    pub(super) server_down: bool,
+    pub(super) banned: Vec<Ban>,
+    /// Most bans.
+    pub(super) ban_limit: usize,
+    /// `banned-ip-persistency`.
+    pub(super) persistency: String,
     pub(super) lockout: LockoutState,
 }
 
@@ -77,6 +90,7 @@ impl Device {
         if ask.body.len() > self.body_limit {
             return Reply::html(413, "Request Entity Too Large");
         }
+        self.pull_what_is_due();
         let segments: Vec<&str> = ask.path.iter().map(String::as_str).collect();
         match segments.as_slice() {
             ["api", "v2", "cmdb", rest @ ..] => {
@@ -197,6 +211,9 @@ impl Device {
             return Reply::html(404, "Not Found");
         };
         let table = format!("{path}/{name}");
+        if table == "firewall/global" {
+            return self.global_settings(ask, vdom, below);
+        }
         let Some(group) = schema::access_group(&table) else {
             return self.refuse(ask, vdom, &table, None, &Refused::bare(404));
         };
@@ -220,6 +237,28 @@ impl Device {
             }
         };
         self.cmdb_write(ask, vdom, &table, below, &body)
+    }
+
+    /// The one settings object that the fake has: its results are an object, not an array.
+    fn global_settings(&self, ask: &Ask, vdom: &str, below: &[&str]) -> Reply {
+        let table = "firewall/global";
+        if self.profile.version < (7, 2, 1) || !below.is_empty() {
+            return self.refuse(ask, vdom, table, None, &Refused::bare(404));
+        }
+        if !self.granted("fwgrp", Right::Read) {
+            return self.refuse(ask, vdom, table, None, &Refused::bare(403));
+        }
+        if ask.method != "GET" {
+            return self.refuse(ask, vdom, table, None, &Refused::bare(405));
+        }
+        let mut body = self.envelope(ask, vdom, table);
+        body.insert(
+            "results".to_owned(),
+            json!({ "banned-ip-persistency": self.persistency }),
+        );
+        body.insert("status".to_owned(), json!("success"));
+        body.insert("http_status".to_owned(), json!(200));
+        Reply::json(200, &Json::Object(body))
     }
 
     fn cmdb_get(&self, ask: &Ask, vdom: &str, table: &str, below: &[&str]) -> Reply {

@@ -22,7 +22,7 @@ pub(super) struct Line {
 pub(super) struct Feeds(pub(super) BTreeMap<String, Vec<Line>>);
 
 /// Whether a line is one that a feed of this type takes.
-fn is_valid(feed_type: &str, line: &str) -> bool {
+pub(super) fn is_valid(feed_type: &str, line: &str) -> bool {
     let is_host = |text: &str| {
         !text.is_empty()
             && text.contains('.')
@@ -60,7 +60,7 @@ fn is_valid(feed_type: &str, line: &str) -> bool {
     }
 }
 
-fn is_comment(line: &str) -> bool {
+pub(super) fn is_comment(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
 }
 
@@ -121,7 +121,12 @@ impl Device {
         }
         let room = self.room(vdom, feed, row.text("type"));
         let lines = held.feeds.0.get(feed).cloned().unwrap_or_default();
-        lines.into_iter().take(room).collect()
+        let feed_type = row.text("type");
+        lines
+            .into_iter()
+            .take(room)
+            .filter(|line| is_valid(feed_type, &line.text))
+            .collect()
     }
 
     /// `entry-list`: `None` where there is no such feed.
@@ -150,17 +155,31 @@ impl Device {
         let page: Vec<Json> = lines[start..visible]
             .iter()
             .take(if brief { 0 } else { count })
-            .map(|line| json!({ "entry": line.text, "valid": true }))
+            .map(|line| json!({ "entry": line.text, "valid": is_valid(row.text("type"), &line.text) }))
             .collect();
+        let invalid = lines
+            .iter()
+            .filter(|line| !is_valid(row.text("type"), &line.text))
+            .count();
+        let pull = held.pulls.get(feed);
+        let status = match pull.and_then(|pull| pull.failure) {
+            _ if row.text("status") == "disable" => "disable",
+            Some(_) => "error",
+            None => "success",
+        };
         let next = start + page.len();
         let mut results = json!({
-            "status": if row.text("status") == "disable" { "disable" } else { "success" },
+            "status": status,
             "resource_file_status": "downloaded",
             "entries": page,
-            "valid_count": lines.len(),
-            "invalid_count": 0,
+            "valid_count": lines.len() - invalid,
+            "invalid_count": invalid,
             "overflow": lines.len() > accepted,
         });
+        if let Some(code) = pull.and_then(|pull| pull.failure) {
+            results["error"] = json!("the list cannot be fetched");
+            results["http_status_code"] = json!(code);
+        }
         if self.profile.tells_limits() {
             results["accepted_count"] = json!(accepted);
             results["accepted_limit"] = json!(self.feed_limit(row.text("type")));

@@ -17,11 +17,25 @@
 //! | `feeds` | whether the administrator made the push feeds | true |
 //! | `feed_comments` | `comments` of the push feeds, by name | none |
 //! | `policies` | whether policies use the feeds and groups | true |
+//! | `lists` | whether the administrator made the feeds that pull | true |
+//! | `publish` | the folder that their server shows | one of its own |
+//! | `manager` | whether a FortiManager stands in front: `password`, `token`, or none | none |
+//! | `workspace_mode` | `disabled`, `normal` or `workflow` | `normal` |
+//! | `rpc_permit` | `none`, `read` or `read-write` | `read-write` |
+//! | `offline` | firewalls that the manager does not reach | none |
+//! | `install_errors` | errors of every install | 0 |
+//! | `ban_limit` | most banned addresses | 100000 |
+//! | `banned_ip_persistency` | `disabled`, `permanent-only` or `all` | `disabled` |
+//! | `device_bans` | whether the device banned addresses itself | true |
+//! | `switches_of` | the mechanism whose switches are told | all |
 
+mod ban;
 mod device;
 mod feed;
+mod manager;
 mod monitor;
 mod profile;
+mod pull;
 mod schema;
 mod state;
 mod table;
@@ -30,6 +44,7 @@ mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,7 +56,9 @@ use sdk::fake::{Fake, FakeOptions, Server};
 use sdk::{Error, Result};
 use serde_json::json;
 
+use ban::Ban;
 use device::{Device, Right, Vdom};
+use manager::{Manager, Mode, SharedManager};
 use profile::Profile;
 use state::Fortigates;
 use table::{Rules, Tables};
@@ -50,7 +67,7 @@ use wire::{Ask, Reply};
 /// Largest body read at all, in bytes; a device's own limit is smaller.
 const READ_LIMIT: usize = 64 << 20;
 
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 23] = [
     "profile",
     "devices",
     "vdoms",
@@ -63,6 +80,17 @@ const SETTINGS: [&str; 12] = [
     "feeds",
     "feed_comments",
     "policies",
+    "lists",
+    "publish",
+    "manager",
+    "workspace_mode",
+    "rpc_permit",
+    "offline",
+    "install_errors",
+    "ban_limit",
+    "banned_ip_persistency",
+    "device_bans",
+    "switches_of",
 ];
 
 /// Keys handed out so far.
@@ -76,17 +104,32 @@ type Shared = Arc<Mutex<Device>>;
 /// An unknown setting, or a port that cannot be opened.
 pub async fn start(options: FakeOptions) -> Result<Fake> {
     options.check(profile::SWITCHES, &SETTINGS)?;
-    let settings = Settings::read(&options)?;
+    let mut settings = Settings::read(&options)?;
+    let own_folder = match &settings.publish {
+        Some(_) => None,
+        None => Some(own_folder()?),
+    };
+    if let Some(folder) = &own_folder {
+        settings.publish = Some(folder.path().to_owned());
+    }
     let mut devices = Vec::new();
     let mut servers = Vec::new();
     for index in 0..settings.devices {
         let device = Arc::new(Mutex::new(settings.device(&options, index)));
-        let router = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&device));
+        devices.push(Arc::clone(&device));
+        if settings.manager.is_some() {
+            continue;
+        }
+        let router = Router::new().fallback(answer).with_state(device);
         let port = if index == 0 { options.port } else { 0 };
         servers.push(Server::start(router, &options.clock, options.transport, port).await?);
-        devices.push(device);
+    }
+    let manager = settings.manager(&options, &devices);
+    if let Some(manager) = &manager {
+        let router = Router::new()
+            .fallback(answer_as_manager)
+            .with_state(Arc::clone(manager));
+        servers.push(Server::start(router, &options.clock, options.transport, options.port).await?);
     }
     let mut firewalls = Vec::new();
     for (server, device) in servers.iter().zip(&devices) {
@@ -96,6 +139,28 @@ pub async fn start(options: FakeOptions) -> Result<Fake> {
         }
     }
     let mut configuration = json!({ "firewalls": firewalls });
+    if let (Some(manager), Some(server)) = (&manager, servers.first()) {
+        let manager = manager.lock().unwrap_or_else(PoisonError::into_inner);
+        let devices: Vec<_> = manager
+            .devices
+            .iter()
+            .map(|(name, _)| json!({ "name": name, "vdom": settings.vdoms[0] }))
+            .collect();
+        let mut block = json!({
+            "url": server.url,
+            "adom": manager.adom,
+            "package": manager.package,
+            "devices": devices,
+        });
+        if settings.manager.as_deref() == Some("token") {
+            block["api_key"] = json!(manager.token);
+        } else {
+            block["username"] = json!(manager.user);
+            block["password"] = json!(manager.password);
+        }
+        configuration = json!({ "fortimanager": block });
+    }
+    configuration["publish"] = json!({ "directory": settings.publish });
     // Every server has a CA of its own.
     let authorities: Vec<&str> = servers
         .iter()
@@ -116,8 +181,44 @@ pub async fn start(options: FakeOptions) -> Result<Fake> {
             servers.collect(),
             settings.vdoms[0].clone(),
             !settings.feed_comments.is_empty(),
+            profile::switches_of(&settings.switches_of),
+            own_folder,
+            manager,
         )),
     })
+}
+
+async fn answer_as_manager(State(manager): State<SharedManager>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let reply = match to_bytes(body, READ_LIMIT).await {
+        Ok(body) => {
+            let target = parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str());
+            let authorization = parts
+                .headers
+                .get("authorization")
+                .and_then(|value| value.to_str().ok());
+            let ask = Ask::new(parts.method.as_str(), target, authorization, &body);
+            manager
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .handle(&ask)
+        }
+        Err(_) => Reply::html(413, "Request Entity Too Large"),
+    };
+    response(reply)
+}
+
+/// A folder that goes with the fake; in memory where there is such a place, because nothing in it has to
+/// outlive a loss of power.
+fn own_folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .map_err(|error| {
+            Error::input("the fake has nowhere to keep published lists").because(error)
+        })
 }
 
 async fn answer(State(device): State<Shared>, request: Request) -> Response {
@@ -137,6 +238,10 @@ async fn answer(State(device): State<Shared>, request: Request) -> Response {
         }
         Err(_) => Reply::html(413, "Request Entity Too Large"),
     };
+    response(reply)
+}
+
+fn response(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = axum::http::StatusCode::from_u16(reply.status)
         .unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -164,6 +269,17 @@ struct Settings {
     feeds: bool,
     feed_comments: BTreeMap<String, String>,
     policies: bool,
+    lists: bool,
+    publish: Option<PathBuf>,
+    manager: Option<String>,
+    mode: Mode,
+    permit: String,
+    offline: Vec<String>,
+    install_errors: u64,
+    ban_limit: usize,
+    persistency: String,
+    device_bans: bool,
+    switches_of: String,
 }
 
 impl Settings {
@@ -197,11 +313,57 @@ impl Settings {
             feeds: options.setting("feeds", true)?,
             feed_comments: options.setting("feed_comments", BTreeMap::new())?,
             policies: options.setting("policies", true)?,
+            lists: options.setting("lists", true)?,
+            publish: options.setting("publish", None)?,
+            manager: options.setting("manager", None)?,
+            mode: match options
+                .setting("workspace_mode", "normal".to_owned())?
+                .as_str()
+            {
+                "disabled" => Mode::Disabled,
+                "workflow" => Mode::Workflow,
+                _ => Mode::Normal,
+            },
+            permit: options.setting("rpc_permit", "read-write".to_owned())?,
+            offline: options.setting("offline", Vec::new())?,
+            install_errors: options.setting("install_errors", 0)?,
+            ban_limit: options.setting("ban_limit", 100_000)?,
+            persistency: options.setting("banned_ip_persistency", "disabled".to_owned())?,
+            device_bans: options.setting("device_bans", true)?,
+            switches_of: options.setting("switches_of", String::new())?,
         };
         if settings.vdoms.is_empty() {
             return Err(Error::input("the fake's setting `vdoms` is empty"));
         }
         Ok(settings)
+    }
+
+    /// The manager in front, which knows what the firewalls had when it was set up.
+    fn manager(&self, options: &FakeOptions, devices: &[Shared]) -> Option<SharedManager> {
+        self.manager.as_ref()?;
+        let tables = devices
+            .first()
+            .and_then(|device| lock(device).vdom(&self.vdoms[0]).cloned())
+            .map(|held| held.tables)
+            .unwrap_or_default();
+        let named = devices
+            .iter()
+            .enumerate()
+            .map(|(index, device)| (format!("fw-{}", index + 1), Arc::clone(device)))
+            .collect();
+        let mut manager = Manager::new(
+            &options.clock,
+            &options.switches,
+            self.profile,
+            named,
+            tables,
+            self.mode,
+            self.permit.clone(),
+            KEYS.fetch_add(1, Ordering::Relaxed),
+        );
+        manager.offline.clone_from(&self.offline);
+        manager.install_errors = self.install_errors;
+        Some(Arc::new(Mutex::new(manager)))
     }
 
     fn device(&self, options: &FakeOptions, index: usize) -> Device {
@@ -227,13 +389,33 @@ impl Settings {
             feed_limits: self.feed_limits.clone(),
             vdoms,
             management_vdom: self.vdoms[0].clone(),
-            // Bans that the device itself made: whoever clears them is wrong.
-            banned: vec![
-                json!({ "ip_address": "185.220.101.4", "ipv6": 0, "created": now - 60, "expires": now + 600, "source": "IPS" }),
-                json!({ "ip_address": "45.155.205.233", "ipv6": 0, "created": now - 90, "source": "DOS" }),
-            ],
+            published: self.publish.clone(),
+            server_down: false,
+            banned: if self.device_bans {
+                self.own_bans(now)
+            } else {
+                Vec::new()
+            },
+            ban_limit: self.ban_limit,
+            persistency: self.persistency.clone(),
             lockout: device::LockoutState::default(),
         }
+    }
+
+    /// Bans that the device itself made: whoever clears them is wrong.
+    fn own_bans(&self, now: i64) -> Vec<Ban> {
+        let ban = |address: [u8; 4], source, age, expires| Ban {
+            address: address.into(),
+            source,
+            created: now - age,
+            expires,
+            vdom: self.vdoms[0].clone(),
+            by_hand: true,
+        };
+        vec![
+            ban([185, 220, 101, 4], "IPS", 60, Some(now + 600)),
+            ban([45, 155, 205, 233], "DOS", 90, None),
+        ]
     }
 
     /// What an administrator has set up before we come: objects of his own, and the push feeds.
@@ -293,6 +475,32 @@ impl Settings {
                         .policies
                         .push(("system/external-resource".to_owned(), name.to_owned()));
                 }
+            }
+        }
+        for (name, kind, category) in [
+            ("cordon-list-ip", "address", None),
+            ("cordon-list-domain", "domain", Some(202)),
+            ("cordon-list-url", "category", Some(203)),
+            ("cordon-list-hash", "malware", None),
+        ] {
+            if !self.lists {
+                break;
+            }
+            let resource = format!("{}{name}.txt", pull::SERVER);
+            let mut feed = json!({ "name": name, "type": kind, "resource": resource });
+            if let Some(category) = category {
+                feed["category"] = json!(category);
+            }
+            objects.push(("system/external-resource", feed));
+            let pull = pull::Pull {
+                last: options.clock.now().timestamp(),
+                ..pull::Pull::default()
+            };
+            vdom.pulls.insert(name.to_owned(), pull);
+            if self.policies {
+                vdom.tables
+                    .policies
+                    .push(("system/external-resource".to_owned(), name.to_owned()));
             }
         }
         for (table, body) in objects {

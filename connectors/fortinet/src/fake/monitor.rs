@@ -35,23 +35,21 @@ impl Device {
                 }
                 self.external_resource(ask, &path["system/external-resource/".len()..], vdom)
             }
-            ("GET", "user/banned" | "user/banned/select") => {
-                if !self.granted("authgrp", Right::Read) {
-                    return self.forbidden(ask, vdom);
-                }
-                let rows = Json::Array(self.banned.clone());
-                self.told(ask, vdom, "user", "banned", "select", rows)
+            (_, path) if path == "user/banned" || path.starts_with("user/banned/") => {
+                let what = path["user/banned".len()..]
+                    .trim_start_matches('/')
+                    .to_owned();
+                self.ban_call(ask, &what, vdom)
             }
-            (
-                _,
-                "system/status" | "system/object/usage" | "system/vdom-resource" | "user/banned",
-            ) => self.failed(ask, vdom, 405),
+            (_, "system/status" | "system/object/usage" | "system/vdom-resource") => {
+                self.failed(ask, vdom, 405)
+            }
             _ => self.failed(ask, vdom, 404),
         }
     }
 
     /// A monitor answer: `action`, and no `http_status`.
-    fn told(
+    pub(super) fn told(
         &self,
         ask: &Ask,
         vdom: &str,
@@ -66,7 +64,7 @@ impl Device {
         )
     }
 
-    fn report(
+    pub(super) fn report(
         &self,
         ask: &Ask,
         vdom: &str,
@@ -85,7 +83,7 @@ impl Device {
         body
     }
 
-    fn failed(&self, ask: &Ask, vdom: &str, status: u16) -> Reply {
+    pub(super) fn failed(&self, ask: &Ask, vdom: &str, status: u16) -> Reply {
         let mut body = self.stamp(vdom);
         body.insert("http_method".to_owned(), json!(ask.method));
         body.insert("status".to_owned(), json!("error"));
@@ -93,7 +91,7 @@ impl Device {
         Reply::json(status, &Json::Object(body))
     }
 
-    fn forbidden(&self, ask: &Ask, vdom: &str) -> Reply {
+    pub(super) fn forbidden(&self, ask: &Ask, vdom: &str) -> Reply {
         self.failed(ask, vdom, 403)
     }
 
@@ -154,26 +152,7 @@ impl Device {
         match (ask.method.as_str(), what) {
             ("GET", "entry-list") => self.list_entries(ask, vdom),
             ("POST", "dynamic") if self.profile.has_push() => self.dynamic(ask, vdom),
-            ("POST", "refresh") => {
-                let body: Json = serde_json::from_slice(&ask.body).unwrap_or_default();
-                let known = body
-                    .get("mkey")
-                    .and_then(Json::as_str)
-                    .and_then(|name| {
-                        self.vdom(vdom)?
-                            .tables
-                            .row("system/external-resource", name)
-                    })
-                    .is_some();
-                if !known {
-                    return self.failed(ask, vdom, 404);
-                }
-                let only_check =
-                    body.get("check_status_only").and_then(Json::as_bool) == Some(true);
-                let status = if only_check { "finished" } else { "start" };
-                let results = json!({ "status": status, "last_connection_time": self.clock.now().timestamp() });
-                self.told(ask, vdom, "system", "external-resource", "refresh", results)
-            }
+            ("POST", "refresh") => self.refresh(ask, vdom),
             (_, "entry-list" | "dynamic" | "refresh")
                 if what != "dynamic" || self.profile.has_push() =>
             {

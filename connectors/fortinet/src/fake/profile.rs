@@ -146,7 +146,98 @@ pub(super) const SWITCHES: &[Switch] = &[
         positions: &["accepted", "all"],
         harshest: "all",
     },
+    Switch {
+        name: "manager-relock",
+        about: "the lock of an ADOM asked for by the session that holds it (§7)",
+        positions: &["granted", "refused"],
+        harshest: "refused",
+    },
+    Switch {
+        name: "manager-unused",
+        about: "whether an install brings objects that no policy uses (§7)",
+        positions: &["installed", "left-out"],
+        harshest: "left-out",
+    },
+    Switch {
+        name: "pull-empty",
+        about: "a pulled list without entries (§5.3)",
+        positions: &["taken", "refused"],
+        harshest: "refused",
+    },
+    Switch {
+        name: "pull-failure",
+        about: "where a pull that failed is told (§5.3)",
+        positions: &["refresh", "entry-list"],
+        harshest: "entry-list",
+    },
+    Switch {
+        name: "pull-restart",
+        about: "whether a pulled list outlives a restart (§5.3)",
+        positions: &["kept", "lost"],
+        harshest: "lost",
+    },
+    Switch {
+        name: "ban-again",
+        about: "the ban of an address that is banned already (§6)",
+        positions: &["replaced", "kept", "duplicated"],
+        harshest: "duplicated",
+    },
+    Switch {
+        name: "ban-network",
+        about: "a network among the addresses to ban (§13 item 51)",
+        positions: &["rejected", "ignored"],
+        harshest: "rejected",
+    },
+    Switch {
+        name: "ban-overflow",
+        about: "a ban beyond what the device holds (§6)",
+        positions: &["dropped", "refused"],
+        harshest: "dropped",
+    },
+    Switch {
+        name: "ban-clear-missing",
+        about: "the clearing of an address that is not banned (§13 item 53)",
+        positions: &["ignored", "refused"],
+        harshest: "refused",
+    },
+    Switch {
+        name: "ban-scope",
+        about: "whether bans are the device's or a VDOM's (§6)",
+        positions: &["device", "vdom"],
+        harshest: "device",
+    },
 ];
+
+/// The switches that bear on a mechanism; all of them where none is named.
+pub(super) fn switches_of(mechanism: &str) -> Vec<Switch> {
+    let objects = [
+        "duplicate-status",
+        "in-use-status",
+        "array-body",
+        "child-duplicate",
+        "too-long-code",
+        "empty-group-code",
+        "unknown-filter-operator",
+    ];
+    let concerns = |name: &str| match mechanism {
+        "ban" => name.starts_with("ban-"),
+        "manager" => name.starts_with("manager-"),
+        "address-group" => objects.contains(&name),
+        "push-feed" => {
+            !objects.contains(&name)
+                && ["ban-", "pull-", "manager-"]
+                    .iter()
+                    .all(|prefix| !name.starts_with(prefix))
+        }
+        "feed" => name.starts_with("pull-"),
+        _ => true,
+    };
+    SWITCHES
+        .iter()
+        .filter(|switch| concerns(switch.name))
+        .cloned()
+        .collect()
+}
 
 /// The position of a switch, by name.
 pub(super) fn position(switches: &Switches, name: &str) -> String {

@@ -141,6 +141,13 @@ impl Tables {
         *self.revisions.entry(table.to_owned()).or_default() += 1;
     }
 
+    /// Whether a policy uses a row: by itself, or as a member of a group that one uses.
+    pub(super) fn is_used(&self, table: &str, name: &str) -> bool {
+        self.users(table, name)
+            .iter()
+            .any(|(user, by, _)| user == "firewall/policy" || self.is_used(user, by))
+    }
+
     /// What refers to a row, as (table, name, attribute).
     pub(super) fn users(&self, table: &str, name: &str) -> Vec<(String, String, &'static str)> {
         let mut users = Vec::new();

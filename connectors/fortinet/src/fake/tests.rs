@@ -127,7 +127,11 @@ fn what_the_administrator_set_up_is_there() {
             "cordon-ip",
             "cordon-domain",
             "cordon-url",
-            "cordon-hash"
+            "cordon-hash",
+            "cordon-list-ip",
+            "cordon-list-domain",
+            "cordon-list-url",
+            "cordon-list-hash"
         ]
     );
 }

@@ -3,8 +3,8 @@
 //! opposite order; whatever is found half-way is finished by the next run.
 
 mod members;
+mod object;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -19,9 +19,10 @@ use sdk::target::{
 use sdk::{Error, ErrorKind, Result, async_trait};
 
 use super::connection::{Connection, Version};
-use crate::api::{self, AddressBody, AddressRow, GroupRow, Limits, Named, Page, Verdict};
+use crate::api::{self, AddressRow, GroupRow, Limits, Named, Page, Verdict};
 use crate::config::Config;
 use members::Shards;
+pub(crate) use object::{Family, accept, body_of, comment, handle, name_of, read_handle, value_of};
 
 /// Groups may be empty from this version on; before, one member has to stay.
 const EMPTY_GROUPS: Version = (7, 2, 0);
@@ -70,54 +71,6 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities {
     ],
 };
 
-/// The three sorts of group. FQDN objects live in the IPv4 tables, in groups of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Family {
-    /// IPv4 networks.
-    Ipv4,
-    /// IPv6 networks.
-    Ipv6,
-    /// Names.
-    Fqdn,
-}
-
-impl Family {
-    const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Fqdn];
-
-    fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Ipv4(_) => Some(Self::Ipv4),
-            Value::Ipv6(_) => Some(Self::Ipv6),
-            Value::Domain(_) => Some(Self::Fqdn),
-            _ => None,
-        }
-    }
-
-    /// The table of its objects.
-    pub(crate) fn addresses(self) -> &'static str {
-        match self {
-            Self::Ipv4 | Self::Fqdn => "address",
-            Self::Ipv6 => "address6",
-        }
-    }
-
-    /// The table of its groups.
-    pub(crate) fn groups(self) -> &'static str {
-        match self {
-            Self::Ipv4 | Self::Fqdn => "addrgrp",
-            Self::Ipv6 => "addrgrp6",
-        }
-    }
-
-    fn tag(self) -> &'static str {
-        match self {
-            Self::Ipv4 => "v4",
-            Self::Ipv6 => "v6",
-            Self::Fqdn => "fqdn",
-        }
-    }
-}
-
 /// Address groups of one firewall and VDOM.
 pub(crate) struct AddressGroup {
     connection: Connection,
@@ -127,53 +80,6 @@ pub(crate) struct AddressGroup {
     shards: Mutex<Option<Shards>>,
     group_size: usize,
     needs_placeholder: AtomicBool,
-}
-
-/// What an object stands for, if it is one value of ours.
-fn value_of(family: Family, row: &AddressRow) -> Option<Value> {
-    match (row.kind.as_str(), family) {
-        ("ipmask", Family::Ipv4 | Family::Fqdn) => {
-            let (address, mask) = row.subnet.split_once(' ')?;
-            let mask: std::net::Ipv4Addr = mask.parse().ok()?;
-            let bits = u32::from(mask);
-            let length = bits.leading_ones();
-            (bits.count_ones() == length)
-                .then(|| Value::parse(Kind::Ipv4, &format!("{address}/{length}")).ok())
-                .flatten()
-        }
-        ("fqdn", Family::Ipv4 | Family::Fqdn) => Value::parse(Kind::Domain, &row.fqdn).ok(),
-        ("ipprefix", Family::Ipv6) => Value::parse(Kind::Ipv6, &row.ip6).ok(),
-        _ => None,
-    }
-}
-
-/// The characters that FortiOS refuses as dangerous, and what ends a line, do not occur in marks; in a
-/// person's words they become blanks.
-fn comment(note: &str) -> Cow<'_, str> {
-    let refused = |c: char| "<>()#\"'".contains(c) || c.is_control();
-    if note.contains(refused) {
-        Cow::Owned(
-            note.chars()
-                .map(|c| if refused(c) { ' ' } else { c })
-                .collect(),
-        )
-    } else {
-        Cow::Borrowed(note)
-    }
-}
-
-/// A handle: the object's name, and the groups of ours that hold it.
-fn handle(name: &str, groups: &[&str]) -> Box<str> {
-    std::iter::once(name)
-        .chain(groups.iter().copied())
-        .collect::<Vec<_>>()
-        .join("\n")
-        .into()
-}
-
-fn read_handle(id: &str) -> (&str, Vec<&str>) {
-    let mut parts = id.split('\n');
-    (parts.next().unwrap_or_default(), parts.collect())
 }
 
 /// The outcome of a verdict that leaves nothing to try.
@@ -222,36 +128,8 @@ impl AddressGroup {
         &self.connection.vdom
     }
 
-    /// The name of our object for a value: it says which installation made it, so that two of them do
-    /// not fight over one object.
     fn object_name(&self, value: &Value) -> String {
-        let text = format!("{};{}:{value}", self.installation, value.kind());
-        let hash = blake3::hash(text.as_bytes()).to_hex();
-        format!("{}-{}-{}", self.prefix, value.kind(), &hash[..16])
-    }
-
-    fn body<'a>(&self, name: &'a str, value: &Value, comment: &'a str) -> AddressBody<'a> {
-        let mut body = AddressBody {
-            name,
-            kind: "ipmask",
-            subnet: None,
-            ip6: None,
-            fqdn: None,
-            associated_interface: None,
-            comment,
-        };
-        match value {
-            Value::Ipv4(net) => body.subnet = Some(format!("{} {}", net.network(), net.netmask())),
-            Value::Ipv6(net) => {
-                body.kind = "ipprefix";
-                body.ip6 = Some(net.to_string());
-            }
-            other => {
-                body.kind = "fqdn";
-                body.fqdn = Some(other.to_string());
-            }
-        }
-        body
+        name_of(&self.prefix, &self.installation, value)
     }
 
     /// The objects of a family's table.
@@ -273,7 +151,7 @@ impl AddressGroup {
         };
         let name = self.object_name(&write.value);
         let comment = comment(&write.note);
-        let body = self.body(&name, &write.value, &comment);
+        let body = body_of(&name, &write.value, &comment);
         let created = self
             .connection
             .write(
@@ -341,7 +219,7 @@ impl AddressGroup {
         let request = if write.note_and_end_only || !self.is_own(name, &write.value) {
             api::comment_address(self.vdom(), family, name, &comment)
         } else {
-            let mut body = self.body(name, &write.value, &comment);
+            let mut body = body_of(name, &write.value, &comment);
             // Bound to an interface it would only match there; IPv6 objects cannot be bound.
             body.associated_interface = (family != Family::Ipv6).then_some("");
             api::update_address(self.vdom(), family, &body)
@@ -479,15 +357,7 @@ impl Target for AddressGroup {
     }
 
     fn accept(&self, value: &Value, _: &Facts) -> Result<Value, Rejection> {
-        match value {
-            Value::Domain(domain) if domain.as_str().len() > 255 => Err(Rejection::unsupported(
-                "FQDN objects take names of up to 255 characters",
-            )),
-            Value::Ipv4(_) | Value::Ipv6(_) | Value::Domain(_) => Ok(value.clone()),
-            _ => Err(Rejection::unsupported(
-                "address objects stand for addresses and names only",
-            )),
-        }
+        accept(value)
     }
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
@@ -565,42 +435,4 @@ impl Target for AddressGroup {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(kind: &str, subnet: &str) -> AddressRow {
-        serde_json::from_value(serde_json::json!({ "name": "x", "type": kind, "subnet": subnet }))
-            .unwrap()
-    }
-
-    #[test]
-    fn only_single_networks_are_values() {
-        let told = |row: &AddressRow| value_of(Family::Ipv4, row).map(|value| value.to_string());
-        assert_eq!(
-            told(&row("ipmask", "1.2.3.0 255.255.255.0")).as_deref(),
-            Some("1.2.3.0/24")
-        );
-        assert_eq!(
-            told(&row("ipmask", "1.2.3.4 255.255.255.255")).as_deref(),
-            Some("1.2.3.4")
-        );
-        assert_eq!(told(&row("ipmask", "1.2.3.0 255.0.255.0")), None);
-        assert_eq!(told(&row("iprange", "0.0.0.0 0.0.0.0")), None);
-    }
-
-    #[test]
-    fn comments_lose_what_the_firewall_refuses() {
-        assert_eq!(
-            comment("cordon:1;main;a;-;00 ok"),
-            "cordon:1;main;a;-;00 ok"
-        );
-        assert_eq!(comment("see #12 (\"x\")\n"), "see  12   x   ");
-    }
-
-    #[test]
-    fn handles_are_read_back() {
-        let id = handle("a b", &["g-001", "g-002"]);
-        assert_eq!(read_handle(&id), ("a b", vec!["g-001", "g-002"]));
-        assert_eq!(read_handle(&handle("a", &[])), ("a", vec![]));
-    }
-}
+mod tests;

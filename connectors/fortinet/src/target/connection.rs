@@ -10,8 +10,9 @@ use sdk::target::{Calls, Finding, Level};
 use sdk::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 
+use super::manager::{Counter, Manager};
 use crate::api::{self, Page, Status, Usage, Verdict};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, ManagedDevice};
 
 /// What to do about refused keys. `admin-lockout-threshold` wrong ones from one address (3 unless
 /// changed) lock that address out, each time for twice as long, right keys included.
@@ -49,10 +50,21 @@ fn gate(endpoint: &Endpoint) -> Gate {
     )
 }
 
+/// How a firewall is reached.
+enum Way {
+    /// By its own REST API.
+    Direct { client: Client, gate: Gate },
+    /// Through the manager that manages it, under its name there.
+    Managed {
+        manager: Arc<Manager>,
+        device: String,
+        counter: Counter,
+    },
+}
+
 /// A firewall and VDOM.
 pub(crate) struct Connection {
-    client: Client,
-    gate: Gate,
+    way: Way,
     pub(crate) vdom: String,
     pub(crate) host: String,
 }
@@ -74,35 +86,79 @@ impl Connection {
             .tls_fingerprint(config.tls_fingerprint.clone())
             .build()?;
         Ok(Self {
-            client,
-            gate: gate(endpoint),
+            way: Way::Direct {
+                client,
+                gate: gate(endpoint),
+            },
             vdom: endpoint.vdom.clone(),
             host: endpoint.host.clone(),
         })
     }
 
+    /// The same through a manager.
+    pub(crate) fn through(manager: Arc<Manager>, device: &ManagedDevice) -> Self {
+        Self {
+            vdom: device.vdom.clone(),
+            host: device.name.clone(),
+            way: Way::Managed {
+                manager,
+                device: device.name.clone(),
+                counter: Counter::default(),
+            },
+        }
+    }
+
     pub(crate) fn calls(&self) -> Calls {
-        self.client.calls()
+        match &self.way {
+            Way::Direct { client, .. } => client.calls(),
+            Way::Managed { counter, .. } => counter.calls(),
+        }
+    }
+
+    /// The clock that waiting goes by.
+    pub(crate) fn clock(&self) -> &sdk::Clock {
+        match &self.way {
+            Way::Direct { client, .. } => client.clock(),
+            Way::Managed { manager, .. } => manager.clock(),
+        }
+    }
+
+    /// The clock of whoever answers: of the firewall, or of its manager.
+    pub(crate) fn vendor_time(&self) -> chrono::DateTime<chrono::Utc> {
+        match &self.way {
+            Way::Direct { client, .. } => {
+                client.vendor_time().unwrap_or_else(|| client.clock().now())
+            }
+            Way::Managed { manager, .. } => manager.vendor_time(),
+        }
     }
 
     /// Sends a request. Any answer but 401 comes back.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
-        let mut tried = self.gate.lock().await;
+        let (client, gate) = match &self.way {
+            Way::Direct { client, gate } => (client, gate),
+            Way::Managed {
+                manager,
+                device,
+                counter,
+            } => return manager.send(counter, &request, device).await,
+        };
+        let mut tried = gate.lock().await;
         match *tried {
             Tried::Refused => {
                 Err(self.refused("the API key was refused before; it is not tried again"))
             }
             Tried::Good => {
                 drop(tried);
-                let response = self.client.send(request).await.map_err(explain)?;
+                let response = client.send(request).await.map_err(explain)?;
                 if response.status.as_u16() == 401 {
-                    *self.gate.lock().await = Tried::Refused;
+                    *gate.lock().await = Tried::Refused;
                     return Err(self.refused("the API key was refused"));
                 }
                 Ok(response)
             }
             Tried::No => {
-                let response = self.client.send(request).await.map_err(explain)?;
+                let response = client.send(request).await.map_err(explain)?;
                 if response.status.as_u16() == 401 {
                     *tried = Tried::Refused;
                     return Err(self.refused("the API key was refused"));
@@ -195,7 +251,31 @@ fn explain(error: Error) -> Error {
     }
 }
 
-fn parse_version(text: &str) -> Option<Version> {
+/// Names the access group that a refusal is about.
+pub(crate) fn name_right(error: Error, group: &'static str, access: &'static str) -> Error {
+    if error.kind() != ErrorKind::Denied {
+        return error;
+    }
+    error.with("access group", group).hint(format!(
+        "give the API administrator's profile {access} access to {group}, and the VDOM"
+    ))
+}
+
+/// For `check`: a right that is missing is a finding, any other error stays one.
+pub(crate) fn missing_right(error: Error, subject: &'static str) -> Result<Vec<Finding>> {
+    if error.kind() != ErrorKind::Denied {
+        return Err(error);
+    }
+    Ok(vec![Finding {
+        level: Level::Missing,
+        subject: subject.into(),
+        message: error.to_string(),
+        hint: error.hint_text().map(str::to_owned),
+    }])
+}
+
+/// Reads `v7.4.8` and its like.
+pub(crate) fn parse_version(text: &str) -> Option<Version> {
     let mut parts = text.trim_start_matches('v').split('.').map(|part| {
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
         digits.parse::<u32>().ok()

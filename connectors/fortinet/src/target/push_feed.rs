@@ -2,33 +2,24 @@
 //! firewall keeps as they were sent; a firewall policy or security profile of the administrator's makes
 //! it block.
 
-mod group;
 mod push;
 
 use sdk::connector::Environment;
 use sdk::indicator::{Kind, Value};
 use sdk::ownership::{Owner, container_mark, container_owner};
 use sdk::target::{
-    Batch, Calls, Capabilities, CapacityPool, Effect, EndKnownBy, Facts, Finding, Foreign,
-    Granularity, Held, KindSupport, Level, Outcome, Proof, Rejection, Scope, Target, TargetKey,
+    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
+    KindSupport, Level, Outcome, Proof, Rejection, Scope, Target, TargetKey,
 };
-use sdk::{Error, ErrorKind, Result, Retry, async_trait};
+use sdk::{Error, ErrorKind, Result, async_trait};
 
 use super::connection::{Connection, Version};
-use crate::api::{self, Command, EntryList, FeedRow, Page};
+use super::threat_feed::{Group, PAGE, Threats, subject};
+use crate::api::{Command, FeedRow};
 use crate::config::Config;
-use group::Group;
 
 /// Push feeds came with this version.
 const FIRST_VERSION: Version = (7, 2, 1);
-/// From here on the feeds of one type share a quota; before, each feed had [`OLD_LIMIT`] entries.
-const SHARED_QUOTA: Version = (7, 4, 4);
-const OLD_LIMIT: usize = 131_072;
-/// Entries asked for at once.
-const PAGE: usize = 50_000;
-/// Tries to read a feed that changes while it is read.
-const LISTINGS: usize = 3;
-
 const fn support(kind: Kind, networks: bool, matches_below: bool) -> KindSupport {
     KindSupport {
         kind,
@@ -79,18 +70,11 @@ struct Feed {
 
 /// Push feeds of one firewall and VDOM.
 pub(crate) struct PushFeed {
-    connection: Connection,
+    threats: Threats,
     key: TargetKey,
     feeds: Vec<Feed>,
     installation: String,
     owner: Option<String>,
-}
-
-/// A feed's content.
-struct Content {
-    /// Lines, each with whether it acts.
-    lines: Vec<(String, bool)>,
-    overflow: bool,
 }
 
 impl PushFeed {
@@ -119,7 +103,7 @@ impl PushFeed {
             })
             .collect();
         Self {
-            connection,
+            threats: Threats { connection },
             key,
             feeds,
             installation: environment.installation.clone(),
@@ -129,78 +113,6 @@ impl PushFeed {
 
     fn feed(&self, kind: Kind) -> Option<&Feed> {
         self.feeds.iter().find(|feed| feed.group == Group::of(kind))
-    }
-
-    async fn rows(&self) -> Result<Vec<FeedRow>> {
-        let what = "external resources";
-        self.connection
-            .read::<Vec<FeedRow>>(api::feeds(&self.connection.vdom), what)
-            .await?
-            .complete(what)
-    }
-
-    async fn page(&self, feed: &str, start: usize, count: usize) -> Result<EntryList> {
-        let request = api::entries(&self.connection.vdom, feed, start, count);
-        let page: Page<EntryList> = self.connection.read(request, "entry list").await?;
-        Ok(page.results)
-    }
-
-    /// Reads a feed whole, or fails.
-    async fn content(&self, feed: &str) -> Result<Content> {
-        for _ in 0..LISTINGS {
-            if let Some(content) = self.content_once(feed).await? {
-                return Ok(content);
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "the feed keeps changing while it is read",
-        )
-        .with("feed", feed)
-        .retry(Retry::Later(None)))
-    }
-
-    /// `None` if the feed changed between two pages.
-    async fn content_once(&self, feed: &str) -> Result<Option<Content>> {
-        let mut lines: Vec<(String, bool)> = Vec::new();
-        let first = self.page(feed, 0, PAGE).await?;
-        let total = first.valid_count + first.invalid_count;
-        let (overflow, accepted) = (first.overflow, first.accepted_count);
-        let mut page = first;
-        loop {
-            if (page.valid_count + page.invalid_count, page.overflow) != (total, overflow) {
-                return Ok(None);
-            }
-            let came = page.entries.len();
-            lines.extend(
-                page.entries
-                    .into_iter()
-                    .map(|line| (line.entry, line.valid)),
-            );
-            // A page longer than was asked for is the whole list: paging is not known there.
-            if lines.len() >= total || came > PAGE {
-                break;
-            }
-            if came == 0 {
-                if overflow {
-                    // What was cut off is counted and not shown.
-                    break;
-                }
-                return Err(Error::protocol(format!(
-                    "the feed ends after {} of {total} entries",
-                    lines.len()
-                ))
-                .with("feed", feed));
-            }
-            page = self.page(feed, lines.len(), PAGE).await?;
-        }
-        if overflow {
-            let acting = accepted.unwrap_or(OLD_LIMIT);
-            for (_, acts) in lines.iter_mut().skip(acting) {
-                *acts = false;
-            }
-        }
-        Ok(Some(Content { lines, overflow }))
     }
 
     /// What `check` says of one feed; `Err` if it cannot be pushed into.
@@ -278,31 +190,6 @@ impl PushFeed {
             hint: Some(hint),
         }
     }
-
-    /// Room for our entries: the quota, less what other feeds take of it where it is shared.
-    async fn pool(&self, feed: &Feed, rows: &[FeedRow], version: Version) -> Result<CapacityPool> {
-        let brief = self.page(&feed.name, 0, 1).await?;
-        let mut limit = brief
-            .accepted_limit
-            .unwrap_or_else(|| feed.group.documented_limit(version));
-        if version >= SHARED_QUOTA {
-            for other in rows {
-                if other.kind == feed.group.feed_type() && other.name != feed.name {
-                    let counts = self.page(&other.name, 0, 1).await?;
-                    limit =
-                        limit.saturating_sub(counts.accepted_count.unwrap_or(counts.valid_count));
-                }
-            }
-        }
-        Ok(CapacityPool {
-            kinds: feed.group.kinds().to_vec(),
-            limit,
-        })
-    }
-}
-
-fn subject(feed: &str) -> std::borrow::Cow<'static, str> {
-    format!("feed {feed}").into()
 }
 
 #[async_trait]
@@ -316,13 +203,13 @@ impl Target for PushFeed {
     }
 
     async fn open(&self) -> Result<Facts> {
-        let (text, version, vendor_time) = self.connection.status().await?;
+        let (text, version, vendor_time) = self.threats.connection.status().await?;
         if version < FIRST_VERSION {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "push feeds need FortiOS 7.2.1 or later",
             )
-            .with("firewall", &self.connection.host)
+            .with("firewall", &self.threats.connection.host)
             .with("version", text)
             .hint("set `mechanism` to \"address-group\" for this firewall"));
         }
@@ -331,7 +218,7 @@ impl Target for PushFeed {
             vendor_time,
             ..Facts::default()
         };
-        let rows = self.rows().await?;
+        let rows = self.threats.rows().await?;
         let mut owners = Vec::new();
         let mut first_missing = None;
         for feed in &self.feeds {
@@ -346,7 +233,11 @@ impl Target for PushFeed {
                     continue;
                 }
             };
-            facts.capacity.push(self.pool(feed, &rows, version).await?);
+            facts.capacity.push(
+                self.threats
+                    .pool(feed.group, &feed.name, &rows, version)
+                    .await?,
+            );
             owners.push(self.owner_of(row));
         }
         if owners.is_empty() {
@@ -356,8 +247,8 @@ impl Target for PushFeed {
                 |finding| (finding.message, finding.hint),
             );
             return Err(Error::new(ErrorKind::NotFound, message)
-                .with("firewall", &self.connection.host)
-                .with("vdom", &self.connection.vdom)
+                .with("firewall", &self.threats.connection.host)
+                .with("vdom", &self.threats.connection.vdom)
                 .hint(hint.unwrap_or_default()));
         }
         // One owner for all of them, or the ledger decides.
@@ -370,7 +261,7 @@ impl Target for PushFeed {
     }
 
     async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
-        let rows = self.rows().await?;
+        let rows = self.threats.rows().await?;
         let mut findings = Vec::new();
         for feed in &self.feeds {
             let row = match self.inspect(feed, &rows) {
@@ -396,7 +287,8 @@ impl Target for PushFeed {
             }
             findings.push(self.owner_finding(row));
             findings.push(
-                self.connection
+                self.threats
+                    .connection
                     .usage(
                         "system",
                         "external-resource",
@@ -431,7 +323,7 @@ impl Target for PushFeed {
     }
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
-        let rows = self.rows().await?;
+        let rows = self.threats.rows().await?;
         let mut held = Vec::new();
         for feed in &self.feeds {
             if let Scope::Values(values) = scope
@@ -446,7 +338,7 @@ impl Target for PushFeed {
             };
             let owner = self.owner_of(row);
             let enabled = row.status != "disable";
-            let content = self.content(&feed.name).await?;
+            let content = self.threats.content(&feed.name).await?;
             let mut seen = std::collections::HashSet::new();
             for (line, acts) in content.lines {
                 let Some(value) = feed.group.read(&line) else {
@@ -504,6 +396,6 @@ impl Target for PushFeed {
     }
 
     fn calls(&self) -> Calls {
-        self.connection.calls()
+        self.threats.connection.calls()
     }
 }

@@ -9,7 +9,7 @@ use sdk::indicator::Value;
 use sdk::target::Outcome;
 use sdk::{Error, ErrorKind, Result};
 
-use super::{AddressGroup, Family, outcome};
+use super::{AddressGroup, Family, body_of, outcome};
 use crate::api::{self, GroupRow, Verdict};
 
 /// How many groups are tried for one object before something must be wrong.
@@ -210,7 +210,7 @@ impl AddressGroup {
                 );
             }
         };
-        let body = self.body(&name, &value, "keeps groups of Cordon from being empty");
+        let body = body_of(&name, &value, "keeps groups of Cordon from being empty");
         self.connection
             .write(
                 api::create_address(self.vdom(), family, &body),

@@ -6,9 +6,10 @@ use sdk::indicator::Value;
 use sdk::target::Outcome;
 use sdk::{Error, ErrorKind};
 
-use super::group::Group;
 use super::{Feed, PushFeed};
 use crate::api::{self, Command, CommandResult, Page};
+use crate::target::rows::everywhere;
+use crate::target::threat_feed::Group;
 
 /// Largest body of one push, in bytes. The firewall's own limit is unknown; it answers 413 above it.
 const BODY: usize = 900_000;
@@ -24,9 +25,9 @@ impl PushFeed {
     }
 
     async fn push_chunk(&self, feed: &Feed, command: Command, lines: &[&str]) -> Vec<Outcome> {
-        let request = api::push(&self.connection.vdom, &feed.name, command, lines);
+        let request = api::push(&self.threats.connection.vdom, &feed.name, command, lines);
         let what = "push";
-        let response = match self.connection.send(request).await {
+        let response = match self.threats.connection.send(request).await {
             Ok(response) => response,
             Err(error) => return everywhere(lines.len(), error),
         };
@@ -86,7 +87,7 @@ impl PushFeed {
         lines: &[&str],
         words: &str,
     ) -> Vec<Outcome> {
-        let unusable = match self.rows().await {
+        let unusable = match self.threats.rows().await {
             Ok(rows) => self.inspect(feed, &rows).err(),
             Err(error) => return everywhere(lines.len(), error),
         };
@@ -96,7 +97,7 @@ impl PushFeed {
                 .hint(finding.hint.unwrap_or_default());
             return everywhere(lines.len(), error);
         }
-        let content = match self.content(&feed.name).await {
+        let content = match self.threats.content(&feed.name).await {
             Ok(content) => content,
             Err(error) => return everywhere(lines.len(), error),
         };
@@ -124,14 +125,14 @@ impl PushFeed {
         lines: &[&str],
         mut outcomes: Vec<Outcome>,
     ) -> Vec<Outcome> {
-        let brief = match self.page(&feed.name, 0, 1).await {
+        let brief = match self.threats.page(&feed.name, 0, 1).await {
             Ok(brief) => brief,
             Err(error) => return everywhere(lines.len(), error.unknown_fate()),
         };
         if !brief.overflow {
             return outcomes;
         }
-        let content = match self.content(&feed.name).await {
+        let content = match self.threats.content(&feed.name).await {
             Ok(content) => content,
             Err(error) => return everywhere(lines.len(), error.unknown_fate()),
         };
@@ -155,8 +156,13 @@ impl PushFeed {
             }
         }
         if !idle.is_empty() {
-            let request = api::push(&self.connection.vdom, &feed.name, Command::Remove, &idle);
-            if let Err(error) = self.connection.send(request).await {
+            let request = api::push(
+                &self.threats.connection.vdom,
+                &feed.name,
+                Command::Remove,
+                &idle,
+            );
+            if let Err(error) = self.threats.connection.send(request).await {
                 tracing::warn!(feed = feed.name, %error, "entries beyond the quota could not be taken out again");
             }
         }
@@ -209,37 +215,6 @@ fn chunks<'a, 'b>(lines: &'a [&'b str]) -> Vec<&'a [&'b str]> {
     }
     parts.push(&lines[start..]);
     parts
-}
-
-/// The same error for every row.
-fn everywhere(rows: usize, error: Error) -> Vec<Outcome> {
-    let unknown = error.is_fate_unknown();
-    let copies = (1..rows).map(|_| copy(&error)).collect::<Vec<_>>();
-    copies
-        .into_iter()
-        .chain([error])
-        .map(|error| {
-            if unknown {
-                Outcome::Unknown(error)
-            } else {
-                Outcome::Failed(error)
-            }
-        })
-        .collect()
-}
-
-/// An error for each row that went down with one call; the first cause stays with one of them.
-fn copy(error: &Error) -> Error {
-    let copy = Error::new(error.kind(), error.to_string()).retry(error.retry_status());
-    let copy = match error.hint_text() {
-        Some(hint) => copy.hint(hint),
-        None => copy,
-    };
-    if error.is_fate_unknown() {
-        copy.unknown_fate()
-    } else {
-        copy
-    }
 }
 
 fn not_applied(rows: usize, words: &str) -> Vec<Outcome> {

@@ -6,8 +6,8 @@ use super::{OLD_LIMIT, SHARED_QUOTA};
 use crate::target::connection::Version;
 
 /// The four types of feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::target) enum Group {
     Ip,
     Domain,
     Url,
@@ -15,9 +15,9 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 4] = [Self::Ip, Self::Domain, Self::Url, Self::Hash];
+    pub(in crate::target) const ALL: [Self; 4] = [Self::Ip, Self::Domain, Self::Url, Self::Hash];
 
-    pub(super) fn of(kind: Kind) -> Self {
+    pub(in crate::target) fn of(kind: Kind) -> Self {
         match kind {
             Kind::Ipv4 | Kind::Ipv6 => Self::Ip,
             Kind::Domain => Self::Domain,
@@ -26,7 +26,7 @@ impl Group {
         }
     }
 
-    pub(super) fn kinds(self) -> &'static [Kind] {
+    pub(in crate::target) fn kinds(self) -> &'static [Kind] {
         match self {
             Self::Ip => &[Kind::Ipv4, Kind::Ipv6],
             Self::Domain => &[Kind::Domain],
@@ -36,7 +36,7 @@ impl Group {
     }
 
     /// The firewall's word for it.
-    pub(super) fn feed_type(self) -> &'static str {
+    pub(in crate::target) fn feed_type(self) -> &'static str {
         match self {
             Self::Ip => "address",
             Self::Domain => "domain",
@@ -46,7 +46,7 @@ impl Group {
     }
 
     /// Where an administrator refers to it.
-    pub(super) fn place(self) -> &'static str {
+    pub(in crate::target) fn place(self) -> &'static str {
         match self {
             Self::Ip => "name it as source or destination of a deny policy",
             Self::Domain => "block it in a DNS filter profile that a policy uses",
@@ -59,7 +59,7 @@ impl Group {
 
     /// Entries that fit where the firewall does not say: the smallest models' documented number; for
     /// hashes none is documented from 7.4.4 on, and the old one is kept.
-    pub(super) fn documented_limit(self, version: Version) -> usize {
+    pub(in crate::target) fn documented_limit(self, version: Version) -> usize {
         match self {
             _ if version < SHARED_QUOTA => OLD_LIMIT,
             Self::Ip => 300_000,
@@ -70,7 +70,7 @@ impl Group {
     }
 
     /// Reads a line; ranges, wildcards and what else a person may have put there are nobody's value.
-    pub(super) fn read(self, line: &str) -> Option<Value> {
+    pub(in crate::target) fn read(self, line: &str) -> Option<Value> {
         let text = match self {
             // A description may follow a hash.
             Self::Hash => line.split_whitespace().next()?,

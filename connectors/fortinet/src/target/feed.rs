@@ -1,0 +1,481 @@
+//! `feed`: external resources that the firewall pulls from a list that we publish. The list is wholly ours
+//! and carries every entry's mark beside it; a change acts once the firewall has pulled it, which it is
+//! asked to do and which is waited for.
+
+mod pull;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use sdk::feed::Entries;
+use sdk::indicator::{Kind, Value};
+use sdk::target::{
+    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
+    KindSupport, Level, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
+};
+use sdk::{Error, ErrorKind, Result, async_trait};
+
+use super::connection::{Connection, Version, missing_right, name_right};
+use super::rows::everywhere;
+use super::threat_feed::{Group, PAGE, Threats, subject};
+use crate::api::{self, FeedRow, Page, Pull};
+use crate::config::Config;
+use pull::is_current;
+
+/// Malware feeds came with this version, the others before.
+const HASHES: Version = (6, 2, 0);
+
+const fn support(kind: Kind, networks: bool, matches_below: bool) -> KindSupport {
+    KindSupport {
+        kind,
+        effect: Effect::Prevent,
+        networks,
+        matches_below,
+    }
+}
+
+/// What pulled feeds can do.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
+    mechanism: "feed",
+    summary: "lists that we publish and the firewall pulls into threat feeds (any FortiOS with threat feeds)",
+    kinds: &[
+        support(Kind::Ipv4, true, false),
+        support(Kind::Ipv6, true, false),
+        // Not documented, as with pushed feeds: the answer that blocks more is assumed.
+        support(Kind::Domain, false, true),
+        support(Kind::Url, false, true),
+        support(Kind::Md5, false, false),
+        support(Kind::Sha1, false, false),
+        support(Kind::Sha256, false, false),
+    ],
+    end_known_by: EndKnownBy::Mark,
+    native_end: None,
+    // Beside the list, where no vendor counts characters.
+    proof: Proof::Mark { max_length: 4_000 },
+    foreign: Foreign::Coexists,
+    granularity: Granularity::Feed,
+    write_batch: 10_000,
+    remove_batch: 10_000,
+    list_page: PAGE,
+    lookup_batch: 0,
+    capacity: None,
+    staged: true,
+    rate: &[],
+    rights: &["sysgrp read and write (system configuration)"],
+};
+
+/// One list, and the feed that pulls it.
+struct List {
+    group: Group,
+    name: String,
+    published: sdk::feed::Feed,
+}
+
+/// Pulled feeds of one firewall and VDOM.
+pub(crate) struct PulledFeed {
+    threats: Threats,
+    key: TargetKey,
+    lists: Vec<List>,
+    /// Lists of which the firewall holds another text than is published, as far as is known.
+    behind: Mutex<BTreeSet<Group>>,
+}
+
+/// What stands in a list without entries: whether an empty file is taken for an empty list, or for a
+/// failure that keeps the last one, is not documented. Nothing in the world has these values.
+fn placeholder(group: Group) -> &'static str {
+    match group {
+        Group::Ip => "192.0.2.1",
+        Group::Domain => "cordon-placeholder.invalid",
+        Group::Url => "http://cordon-placeholder.invalid/",
+        Group::Hash => "00000000000000000000000000000000",
+    }
+}
+
+fn lines(entries: &Entries) -> String {
+    let mut text = String::with_capacity(entries.len() * 24);
+    for value in entries.keys() {
+        text.push_str(&value.to_string());
+        text.push('\n');
+    }
+    text
+}
+
+fn or_placeholder(text: String, group: Group) -> String {
+    if text.is_empty() {
+        format!("{}\n", placeholder(group))
+    } else {
+        text
+    }
+}
+
+/// The text of each sort of list.
+fn render(group: Group) -> fn(&Entries) -> String {
+    match group {
+        Group::Ip => |entries| or_placeholder(lines(entries), Group::Ip),
+        Group::Domain => |entries| or_placeholder(lines(entries), Group::Domain),
+        Group::Url => |entries| or_placeholder(lines(entries), Group::Url),
+        Group::Hash => |entries| or_placeholder(lines(entries), Group::Hash),
+    }
+}
+
+impl PulledFeed {
+    pub(crate) fn new(
+        config: &Config,
+        kinds: &[Kind],
+        connection: Connection,
+        key: TargetKey,
+    ) -> Result<Self> {
+        let publish = config.publish.as_ref().ok_or_else(|| {
+            Error::config("`publish` is missing: there is nowhere to put the lists that firewalls pull").hint(
+                "set `publish = { directory = \"…\" }` to a folder that a web server shows to the firewalls",
+            )
+        })?;
+        let names = [
+            &config.lists.ip,
+            &config.lists.domain,
+            &config.lists.url,
+            &config.lists.hash,
+        ];
+        let mut lists = Vec::new();
+        for (group, name) in Group::ALL.into_iter().zip(names) {
+            if kinds.is_empty() || kinds.iter().any(|kind| Group::of(*kind) == group) {
+                lists.push(List {
+                    group,
+                    name: name.clone(),
+                    published: sdk::feed::Feed::new(publish, name)?,
+                });
+            }
+        }
+        Ok(Self {
+            threats: Threats { connection },
+            key,
+            lists,
+            behind: Mutex::default(),
+        })
+    }
+
+    fn list_of(&self, kind: Kind) -> Option<&List> {
+        let group = Group::of(kind);
+        self.lists.iter().find(|list| list.group == group)
+    }
+
+    fn note(&self, group: Group, is_behind: bool) {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_behind {
+            behind.insert(group);
+        } else {
+            behind.remove(&group);
+        }
+    }
+
+    /// What `check` says of one feed; `Err` if nothing can be pulled into it.
+    fn inspect<'a>(
+        &self,
+        list: &List,
+        rows: &'a [FeedRow],
+    ) -> std::result::Result<&'a FeedRow, Finding> {
+        let missing = |message: String| Finding {
+            level: Level::Missing,
+            subject: subject(&list.name),
+            message,
+            hint: Some(creation_hint(list)),
+        };
+        let row = rows
+            .iter()
+            .find(|row| row.name == list.name)
+            .ok_or_else(|| missing(format!("there is no external resource {}", list.name)))?;
+        if row.kind != list.group.feed_type() {
+            return Err(missing(format!(
+                "{} is of type {:?} and not {:?}",
+                list.name,
+                row.kind,
+                list.group.feed_type()
+            )));
+        }
+        // Old firmware does not name the one method that it has.
+        if !matches!(row.update_method.as_str(), "" | "feed") {
+            return Err(missing(format!(
+                "{} is fed by push and pulls nothing",
+                list.name
+            )));
+        }
+        if row.resource.is_empty() {
+            return Err(missing(format!("{} names no URL to pull from", list.name)));
+        }
+        if row.status == "disable" {
+            return Err(missing(format!("{} is disabled", list.name)));
+        }
+        Ok(row)
+    }
+
+    /// Changes lists; one outcome per row.
+    async fn change<T: Sync>(
+        &self,
+        rows: &[T],
+        value: fn(&T) -> &Value,
+        change: impl Fn(&mut Entries, &T) + Send + Sync + Copy,
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
+        for list in &self.lists {
+            let places: Vec<usize> = (0..rows.len())
+                .filter(|place| Group::of(value(&rows[*place]).kind()) == list.group)
+                .collect();
+            if places.is_empty() {
+                continue;
+            }
+            let done = list
+                .published
+                .update(
+                    |entries| {
+                        places
+                            .iter()
+                            .for_each(|place| change(entries, &rows[*place]))
+                    },
+                    render(list.group),
+                )
+                .await;
+            self.note(list.group, true);
+            let results = match done {
+                Ok(()) => places.iter().map(|_| Outcome::Done).collect(),
+                Err(error) => everywhere(places.len(), error),
+            };
+            for (place, outcome) in places.into_iter().zip(results) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        outcomes
+            .into_iter()
+            .map(|outcome| {
+                outcome.unwrap_or_else(|| Outcome::Rejected("no list takes this kind".to_owned()))
+            })
+            .collect()
+    }
+}
+
+fn creation_hint(list: &List) -> String {
+    let category = match list.group {
+        Group::Domain | Group::Url => "set category <192 to 221, unused>; ",
+        Group::Ip | Group::Hash => "",
+    };
+    format!(
+        "serve the published {name}.txt over https, and on the firewall: config system external-resource; edit \
+         \"{name}\"; set type {}; {category}set resource \"<its URL>\"; set server-identity-check full; next; \
+         end; then {}",
+        list.group.feed_type(),
+        list.group.place(),
+        name = list.name,
+    )
+}
+
+#[async_trait]
+impl Target for PulledFeed {
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    fn key(&self) -> &TargetKey {
+        &self.key
+    }
+
+    async fn open(&self) -> Result<Facts> {
+        let (text, version, vendor_time) = self.threats.connection.status().await?;
+        let mut facts = Facts {
+            version: Some(text.clone()),
+            vendor_time,
+            ..Facts::default()
+        };
+        let rows = self.threats.rows().await?;
+        let mut first_missing = None;
+        for list in &self.lists {
+            let kinds = list.group.kinds();
+            if list.group == Group::Hash && version < HASHES {
+                let why = format!("FortiOS {text} has no threat feeds for hashes");
+                facts
+                    .unavailable
+                    .extend(kinds.iter().map(|kind| (*kind, why.clone())));
+                continue;
+            }
+            if let Err(finding) = self.inspect(list, &rows) {
+                facts
+                    .unavailable
+                    .extend(kinds.iter().map(|kind| (*kind, finding.message.clone())));
+                first_missing.get_or_insert(finding);
+                continue;
+            }
+            let pool = self
+                .threats
+                .pool(list.group, &list.name, &rows, version)
+                .await?;
+            facts.capacity.push(pool);
+        }
+        if facts.capacity.is_empty() {
+            let (message, hint) = first_missing.map_or_else(
+                || ("no kind is sent to this mechanism".to_owned(), None),
+                |finding| (finding.message, finding.hint),
+            );
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with("firewall", &self.threats.connection.host)
+                .with("vdom", self.threats.vdom())
+                .hint(hint.unwrap_or_default()));
+        }
+        Ok(facts)
+    }
+
+    async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
+        let rows = match self.threats.rows().await {
+            Ok(rows) => rows,
+            Err(error) => return missing_right(error, "feeds"),
+        };
+        let mut findings = Vec::new();
+        let mut may_refresh = None;
+        for list in &self.lists {
+            findings.push(list.published.examine().await);
+            if let Err(finding) = self.inspect(list, &rows) {
+                findings.push(finding);
+                continue;
+            }
+            findings.push(self.last_pull(list).await?);
+            let connection = &self.threats.connection;
+            findings.push(
+                connection
+                    .usage(
+                        "system",
+                        "external-resource",
+                        &list.name,
+                        list.group.place(),
+                    )
+                    .await?,
+            );
+            if may_refresh.is_none() {
+                // Asks how a refresh goes and starts none, and needs the same right.
+                let request = api::refresh(self.threats.vdom(), &list.name, Pull::Ask);
+                let response = connection.send(request).await?;
+                let asked = Page::<api::Refresh>::read(&response, "refresh of a feed");
+                may_refresh = Some(match asked {
+                    Err(error) if error.kind() == ErrorKind::Denied => {
+                        missing_right(name_right(error, "sysgrp", "write"), "refresh right")?
+                    }
+                    _ => Vec::new(),
+                });
+            }
+        }
+        findings.extend(may_refresh.into_iter().flatten());
+        Ok(findings)
+    }
+
+    fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection> {
+        if self.list_of(value.kind()).is_none() {
+            return Err(Rejection::unsupported(
+                "no list is configured for this kind",
+            ));
+        }
+        let missing = facts
+            .unavailable
+            .iter()
+            .find(|(kind, _)| *kind == value.kind());
+        if let Some((_, why)) = missing {
+            return Err(Rejection::Unsupported(why.clone().into()));
+        }
+        match value {
+            Value::Url(url) if url.as_str().contains('*') => Err(Rejection::unsupported(
+                "a `*` in a URL feed stands for anything",
+            )),
+            _ => Ok(value.clone()),
+        }
+    }
+
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
+        let rows = self.threats.rows().await?;
+        let mut held = Vec::new();
+        for list in &self.lists {
+            if self.inspect(list, &rows).is_err() {
+                continue;
+            }
+            let published = list.published.read().await?;
+            let acting = self.acting(list).await?;
+            self.note(list.group, !is_current(list.group, &published, &acting));
+            for (value, note) in published.entries {
+                let wanted = match scope {
+                    Scope::All => true,
+                    Scope::Values(values) => values.contains(&value),
+                };
+                if wanted {
+                    held.push(Held {
+                        id: value.to_string().into(),
+                        blocks: acting.get(&value) == Some(&true),
+                        value,
+                        note: Some(note.into()),
+                        expires: None,
+                        container: None,
+                        allows: false,
+                        conforms: true,
+                        writable: true,
+                    });
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
+        match batch {
+            Batch::Add(writes) | Batch::Update(writes) => {
+                self.change(
+                    writes,
+                    |write| &write.value,
+                    |entries, write| {
+                        entries.insert(write.value.clone(), write.note.clone());
+                    },
+                )
+                .await
+            }
+            Batch::Remove(removals) => {
+                self.change(
+                    removals,
+                    |removal| &removal.value,
+                    |entries, removal| {
+                        entries.remove(&removal.value);
+                    },
+                )
+                .await
+            }
+        }
+    }
+
+    fn staged(&self) -> Option<&dyn Staged> {
+        Some(self)
+    }
+
+    fn calls(&self) -> Calls {
+        self.threats.connection.calls()
+    }
+}
+
+#[async_trait]
+impl Staged for PulledFeed {
+    async fn pending(&self) -> Result<Option<Pending>> {
+        let behind = self.lists_behind();
+        let names: Vec<&str> = behind.iter().map(|list| list.name.as_str()).collect();
+        Ok((!names.is_empty()).then(|| Pending {
+            ours: Some(true),
+            what: format!("published and not pulled yet: {}", names.join(", ")),
+        }))
+    }
+
+    async fn commit(&self) -> Result<()> {
+        for list in self.lists_behind() {
+            self.pull(list).await?;
+            self.note(list.group, false);
+        }
+        Ok(())
+    }
+
+    /// What is published stays so: the firewall pulls it by itself sooner or later.
+    async fn discard(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn enforced_anyway(&self) -> Option<&'static str> {
+        Some("the firewall pulls the list by itself at its refresh rate")
+    }
+}

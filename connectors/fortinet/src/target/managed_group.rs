@@ -1,0 +1,365 @@
+//! `address-group` through a FortiManager: the same objects and groups, kept in the manager's ADOM and
+//! installed on its firewalls. Edits are made under the lock of the ADOM and committed together; they act
+//! once a policy package that names the groups is installed, which is the commit of this target.
+
+mod edit;
+mod install;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use sdk::connector::Environment;
+use sdk::http::Safety;
+use sdk::indicator::Value;
+use sdk::target::{
+    Activate, Batch, Calls, Capabilities, Facts, Finding, Held, Level, Outcome, Pending, Rejection,
+    Scope, Staged, Target, TargetKey,
+};
+use sdk::{Error, ErrorKind, Result, async_trait};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::address_group::{CAPABILITIES as DIRECT, Family, handle, value_of};
+use super::connection::missing_right;
+use super::manager::{Counter, Manager};
+use crate::api::manager::{self as api, StoredAddress, StoredGroup};
+use crate::api::{self as rest, AddressRow, Named, Status};
+use crate::config::{Config, FortiManager, ManagedDevice};
+
+/// Address groups as they are through a manager.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
+    summary: "address objects in groups that a policy package names, installed by a FortiManager",
+    write_batch: 500,
+    remove_batch: 500,
+    staged: true,
+    rights: &[
+        "rpc-permit read-write",
+        "the ADOM, with a profile that edits objects and installs packages",
+    ],
+    ..DIRECT
+};
+
+/// Members by group, by family.
+type Groups = BTreeMap<(Family, String), BTreeSet<String>>;
+
+/// Address groups of one ADOM.
+pub(crate) struct ManagedGroup {
+    manager: Arc<Manager>,
+    counter: Counter,
+    key: TargetKey,
+    devices: Vec<ManagedDevice>,
+    package: String,
+    activate: Activate,
+    prefix: String,
+    installation: String,
+    group_size: usize,
+    /// Our groups in the ADOM as last read, kept in step with what is written.
+    groups: Mutex<Option<Groups>>,
+}
+
+/// The tables, in the order in which they are asked for.
+const TABLES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+impl ManagedGroup {
+    pub(crate) fn new(
+        config: &Config,
+        settings: &FortiManager,
+        manager: Arc<Manager>,
+        key: TargetKey,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let package = settings
+            .package
+            .clone()
+            .filter(|package| !package.is_empty())
+            .ok_or_else(|| {
+                Error::config("`fortimanager.package` is missing").hint(
+                    "name the policy package to install: its policies name the groups, and nothing acts before",
+                )
+            })?;
+        Ok(Self {
+            manager,
+            counter: Counter::default(),
+            key,
+            devices: settings.devices.clone(),
+            package,
+            activate: settings.activate,
+            prefix: config.group_prefix.clone(),
+            installation: environment.installation.clone(),
+            group_size: config.group_size,
+            groups: Mutex::default(),
+        })
+    }
+
+    fn adom(&self) -> &str {
+        &self.manager.adom
+    }
+
+    /// Reads whole tables in one call, or fails.
+    async fn tables<T: DeserializeOwned>(
+        &self,
+        parameters: &[Json],
+        what: &str,
+    ) -> Result<Vec<Vec<T>>> {
+        let parts = self
+            .manager
+            .call(&self.counter, "get", parameters, Safety::Read)
+            .await?;
+        let mut tables = Vec::new();
+        for part in parts {
+            if part.status.code != 0 {
+                return Err(self.manager.refusal(&part.status, what));
+            }
+            let rows = serde_json::from_value(part.data).map_err(|error| {
+                Error::protocol(format!("{what}: not the JSON we know")).because(error)
+            })?;
+            tables.push(rows);
+        }
+        Ok(tables)
+    }
+
+    async fn stored_groups(&self) -> Result<Groups> {
+        let asked: Vec<Json> = TABLES.map(|family| api::groups(self.adom(), family)).into();
+        let tables = self.tables::<StoredGroup>(&asked, "address groups").await?;
+        let mut groups = Groups::new();
+        for (table, rows) in TABLES.into_iter().zip(tables) {
+            for row in rows {
+                if let Some(family) = self.family_of_group(table, &row.name) {
+                    let members = row.members().into_iter().collect();
+                    groups.insert((family, row.name), members);
+                }
+            }
+        }
+        self.remember(groups.clone());
+        Ok(groups)
+    }
+
+    async fn stored_objects(&self) -> Result<Vec<(Family, Vec<AddressRow>)>> {
+        let asked: Vec<Json> = TABLES
+            .map(|family| api::addresses(self.adom(), family))
+            .into();
+        let tables = self.tables::<StoredAddress>(&asked, "addresses").await?;
+        Ok(TABLES
+            .into_iter()
+            .zip(tables)
+            .map(|(family, rows)| (family, rows.into_iter().map(AddressRow::from).collect()))
+            .collect())
+    }
+
+    /// Which sort of group of ours a name of a table is.
+    fn family_of_group(&self, table: Family, name: &str) -> Option<Family> {
+        Family::ALL
+            .into_iter()
+            .filter(|family| family.groups() == table.groups())
+            .find(|family| {
+                name.strip_prefix(&format!("{}-{}-", self.prefix, family.tag()))
+                    .is_some_and(|number| {
+                        !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
+                    })
+            })
+    }
+}
+
+#[async_trait]
+impl Target for ManagedGroup {
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    fn key(&self) -> &TargetKey {
+        &self.key
+    }
+
+    async fn open(&self) -> Result<Facts> {
+        // The settings may be out of sight for a user who may well edit the ADOM.
+        let asked = [api::global(), api::workspace(self.adom(), "lockinfo")];
+        let parts = self
+            .manager
+            .call(&self.counter, "get", &asked, Safety::Read)
+            .await?;
+        if let Some(part) = parts.last()
+            && part.status.code == api::DENIED
+        {
+            return Err(self.manager.refusal(&part.status, "ADOM"));
+        }
+        let mode = parts
+            .first()
+            .and_then(|part| part.data.get("workspace-mode"))
+            .and_then(Json::as_str);
+        if mode == Some("workflow") {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the FortiManager works with approvals",
+            )
+            .with("workspace-mode", "workflow")
+            .hint("people approve changes in workflow mode: use `normal`, `per-adom` or none"));
+        }
+        Ok(Facts {
+            vendor_time: Some(self.manager.vendor_time()),
+            ..Facts::default()
+        })
+    }
+
+    async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
+        let stored = match self.stored_groups().await {
+            Ok(stored) => stored,
+            Err(error) => return missing_right(error, "ADOM"),
+        };
+        let mut findings = Vec::new();
+        for (vdom, names) in self.by_vdom() {
+            for answer in self
+                .manager
+                .relay(&self.counter, &rest::status(&vdom), &names)
+                .await?
+            {
+                let version = serde_json::from_value::<Status>(answer.response);
+                findings.push(match version {
+                    Ok(told) if answer.status.code == 0 => Finding {
+                        level: Level::Ok,
+                        subject: "firewall".into(),
+                        message: format!("{} answers, FortiOS {}", answer.target, told.version),
+                        hint: None,
+                    },
+                    _ => Finding {
+                        level: Level::Warning,
+                        subject: "firewall".into(),
+                        message: format!("{} does not answer: {}", answer.target, answer.status),
+                        hint: Some("what is blocked there changes once it is back".to_owned()),
+                    },
+                });
+            }
+        }
+        if stored.is_empty() {
+            findings.push(Finding {
+                level: Level::Warning,
+                subject: "groups".into(),
+                message: "there is no group of ours in the ADOM yet".to_owned(),
+                hint: Some(format!(
+                    "the first block makes {}; then name it in a deny policy of the package {}",
+                    self.group_name(Family::Ipv4, 1),
+                    self.package
+                )),
+            });
+        }
+        for behind in self.behind(&stored).await? {
+            findings.push(Finding {
+                level: Level::Warning,
+                subject: "install".into(),
+                message: format!("{} does not hold what the ADOM does", behind.name),
+                hint: Some(format!(
+                    "name the groups in a deny policy of the package {}, which the next run installs",
+                    self.package
+                )),
+            });
+        }
+        Ok(findings)
+    }
+
+    fn accept(&self, value: &Value, _: &Facts) -> Result<Value, Rejection> {
+        super::address_group::accept(value)
+    }
+
+    async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
+        let stored = self.stored_groups().await?;
+        let installed = self.installed().await?;
+        let mut groups_of: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
+        for ((family, group), members) in &stored {
+            for member in members {
+                groups_of
+                    .entry((family.addresses(), member))
+                    .or_default()
+                    .push(group);
+            }
+        }
+        let mut held = Vec::new();
+        for (family, rows) in self.stored_objects().await? {
+            for row in rows {
+                let Some(value) = value_of(family, &row) else {
+                    continue;
+                };
+                let groups = groups_of
+                    .get(&(family.addresses(), row.name.as_str()))
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                let own = row.name == self.object_name(&value);
+                if groups.is_empty() && !own || row.name == self.placeholder() {
+                    continue;
+                }
+                if let Scope::Values(values) = scope
+                    && !values.contains(&value)
+                {
+                    continue;
+                }
+                let in_place = !groups.is_empty() && row.associated_interface.is_empty();
+                // Where somebody else installs, what is stored is all that can be asked of us.
+                let acts = self.activate == Activate::Never
+                    || installed
+                        .iter()
+                        .all(|device| device.acts(family, groups, &row.name));
+                held.push(Held {
+                    id: handle(&row.name, groups),
+                    value,
+                    note: Some(row.comment.into()),
+                    expires: None,
+                    container: None,
+                    blocks: in_place && acts,
+                    allows: false,
+                    conforms: in_place,
+                    writable: true,
+                });
+            }
+        }
+        Ok(held)
+    }
+
+    async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
+        self.edit(batch).await
+    }
+
+    fn staged(&self) -> Option<&dyn Staged> {
+        Some(self)
+    }
+
+    fn calls(&self) -> Calls {
+        self.counter.calls()
+    }
+}
+
+#[async_trait]
+impl Staged for ManagedGroup {
+    async fn pending(&self) -> Result<Option<Pending>> {
+        let stored = self.stored_groups().await?;
+        let behind = self.behind(&stored).await?;
+        let names: Vec<&str> = behind.iter().map(|device| device.name.as_str()).collect();
+        // What else an install of the package brings, the manager does not tell us.
+        Ok((!names.is_empty()).then(|| Pending {
+            ours: Some(true),
+            what: format!("not installed yet on {}", names.join(", ")),
+        }))
+    }
+
+    async fn commit(&self) -> Result<()> {
+        self.install().await
+    }
+
+    /// Objects in the ADOM are where they belong: the next install brings them.
+    async fn discard(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn activate(&self) -> Activate {
+        self.activate
+    }
+
+    fn enforced_anyway(&self) -> Option<&'static str> {
+        Some("every install of the package enforces it")
+    }
+}
+
+/// Names as rows have them, for reading the groups of a firewall.
+#[derive(Debug, serde::Deserialize)]
+struct InstalledGroup {
+    name: String,
+    #[serde(default)]
+    member: Vec<Named>,
+}

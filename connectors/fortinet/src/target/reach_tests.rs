@@ -1,0 +1,339 @@
+//! Bans, pulled feeds and managers against the fake: what a user is told when something is missing.
+
+use chrono::DateTime;
+use sdk::connector::Environment;
+use sdk::fake::{Fake, FakeOptions};
+use sdk::indicator::Value;
+use sdk::target::{Batch, Finding, Level, Outcome, Removal, Scope, Target, Write};
+use sdk::{Clock, ErrorKind};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+fn clock() -> Clock {
+    Clock::manual(DateTime::from_timestamp(1_790_000_000, 0).unwrap())
+}
+
+struct Lab {
+    fake: Fake,
+    clock: Clock,
+}
+
+async fn lab(settings: &[(&str, Json)]) -> Lab {
+    lab_with(settings, &[]).await
+}
+
+async fn lab_with(settings: &[(&str, Json)], switches: &[(&str, &str)]) -> Lab {
+    let clock = clock();
+    let mut options = FakeOptions::plain(clock.clone());
+    for (name, position) in switches {
+        options.switches = options.switches.with(name, position);
+    }
+    for (name, setting) in settings {
+        options = options.set(name, setting.clone());
+    }
+    let fake = crate::fake::start(options).await.unwrap();
+    Lab { fake, clock }
+}
+
+impl Lab {
+    fn targets(&self, mechanism: &str, change: impl FnOnce(&mut Json)) -> Vec<Arc<dyn Target>> {
+        let mut configuration = self.fake.configuration.clone();
+        configuration["mechanism"] = json!(mechanism);
+        change(&mut configuration);
+        super::targets(configuration, &Environment::new(self.clock.clone())).unwrap()
+    }
+
+    fn target(&self, mechanism: &str) -> Arc<dyn Target> {
+        self.targets(mechanism, |_| {}).remove(0)
+    }
+}
+
+fn write(text: &str) -> Write {
+    Write {
+        value: Value::detect(text).unwrap(),
+        id: None,
+        expires: None,
+        note: format!("cordon:1;main;acme;-;000000 {text}"),
+        note_and_end_only: false,
+        held_expires: None,
+    }
+}
+
+fn all_done(outcomes: &[Outcome]) -> bool {
+    outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, Outcome::Done))
+}
+
+async fn examined(target: &dyn Target) -> Vec<Finding> {
+    let facts = target.open().await.unwrap();
+    target.examine(&facts).await.unwrap()
+}
+
+#[tokio::test]
+async fn item_07_a_ban_without_its_right_names_the_access_group() {
+    let lab = lab(&[("rights", json!({ "authgrp": "none" }))]).await;
+    let findings = examined(&*lab.target("ban")).await;
+    assert_eq!(findings[0].level, Level::Missing);
+    assert!(findings[0].hint.as_deref().unwrap().contains("authgrp"));
+    let lab = self::lab(&[("rights", json!({ "authgrp": "read" }))]).await;
+    let outcomes = lab
+        .target("ban")
+        .apply(Batch::Add(&[write("9.8.7.6")]))
+        .await;
+    let [Outcome::Failed(error)] = outcomes.as_slice() else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(
+        error
+            .hint_text()
+            .unwrap()
+            .contains("write access to authgrp")
+    );
+}
+
+#[tokio::test]
+async fn item_49_check_says_that_bans_block_sources_and_do_not_outlive_a_restart() {
+    let lab = lab(&[]).await;
+    let findings = examined(&*lab.target("ban")).await;
+    assert!(findings.iter().any(|found| found.subject == "effect"));
+    let restart = findings
+        .iter()
+        .find(|found| found.subject == "restart")
+        .unwrap();
+    assert_eq!(restart.level, Level::Warning);
+    assert!(
+        restart
+            .hint
+            .as_deref()
+            .unwrap()
+            .contains("banned-ip-persistency")
+    );
+    let lab = self::lab(&[("banned_ip_persistency", json!("all"))]).await;
+    let findings = examined(&*lab.target("ban")).await;
+    assert!(findings.iter().all(|found| found.level == Level::Ok));
+}
+
+#[tokio::test]
+async fn item_50_53_bans_of_the_device_survive_and_are_not_ours_to_change() {
+    let lab = lab(&[]).await;
+    let target = lab.target("ban");
+    assert!(all_done(
+        &target.apply(Batch::Add(&[write("9.8.7.6")])).await
+    ));
+    let held = target.list(Scope::All).await.unwrap();
+    let writable: Vec<String> = held
+        .iter()
+        .filter(|held| held.writable)
+        .map(|held| held.value.to_string())
+        .collect();
+    assert_eq!((held.len(), writable), (3, vec!["9.8.7.6".to_owned()]));
+    let gone = Removal {
+        id: "9.8.7.6".into(),
+        value: Value::detect("9.8.7.6").unwrap(),
+    };
+    assert!(all_done(&target.apply(Batch::Remove(&[gone])).await));
+    assert_eq!(target.list(Scope::All).await.unwrap().len(), 2);
+    let all = lab
+        .fake
+        .server
+        .log
+        .count(|call| call.path.contains("clear_all"));
+    assert_eq!(all, 0);
+}
+
+/// The firewall bans an address between our listing and our write: its ban is not cleared to make ours anew.
+#[tokio::test]
+async fn item_50_53_a_new_end_does_not_clear_what_the_device_banned_meanwhile() {
+    for again in ["kept", "duplicated"] {
+        let lab = lab_with(&[], &[("ban-again", again)]).await;
+        let target = lab.target("ban");
+        let held = target.list(Scope::All).await.unwrap();
+        let theirs = held.iter().find(|held| !held.writable).unwrap();
+        let outcomes = target
+            .apply(Batch::Update(&[write(&theirs.value.to_string())]))
+            .await;
+        assert!(matches!(&outcomes[0], Outcome::Unknown(_)), "{outcomes:?}");
+        let calls = lab
+            .fake
+            .server
+            .log
+            .count(|call| call.path.contains("clear_users"));
+        assert_eq!(calls, 0, "{again}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_ban_list_is_told_as_one() {
+    let lab = lab(&[("ban_limit", json!(3))]).await;
+    let target = lab.target("ban");
+    let outcomes = target
+        .apply(Batch::Add(&[write("9.8.7.6"), write("9.8.7.7")]))
+        .await;
+    assert!(matches!(outcomes[0], Outcome::Done), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[1], Outcome::Failed(error) if error.kind() == ErrorKind::Full),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn item_38_a_feed_that_cannot_pull_is_named() {
+    let lab = lab(&[("lists", json!(false))]).await;
+    let error = lab.target("feed").open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.hint_text().unwrap().contains("set resource"));
+    let lab = self::lab(&[]).await;
+    // A feed that is pushed to pulls nothing.
+    let target = lab
+        .targets("feed", |configuration| {
+            configuration["lists"] = json!({
+                "ip": "cordon-ip", "domain": "none", "url": "none", "hash": "none",
+            });
+        })
+        .remove(0);
+    let error = target.open().await.unwrap_err();
+    assert!(error.to_string().contains("pulls nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn item_07_check_finds_that_a_refresh_is_not_permitted() {
+    let lab = lab(&[("rights", json!({ "sysgrp": "read" }))]).await;
+    let findings = examined(&*lab.target("feed")).await;
+    let missing: Vec<&Finding> = findings
+        .iter()
+        .filter(|found| found.level == Level::Missing)
+        .collect();
+    assert_eq!(missing.len(), 1, "{findings:?}");
+    assert!(
+        missing[0]
+            .hint
+            .as_deref()
+            .unwrap()
+            .contains("write access to sysgrp")
+    );
+}
+
+#[tokio::test]
+async fn item_48_a_pull_that_fails_says_why_and_keeps_the_list() {
+    let lab = lab(&[]).await;
+    let target = lab.target("feed");
+    target.open().await.unwrap();
+    assert!(all_done(
+        &target.apply(Batch::Add(&[write("9.8.7.6")])).await
+    ));
+    let staged = target.staged().unwrap();
+    staged.commit().await.unwrap();
+    assert_eq!(lab.fake.state.enforced("feed").len(), 1);
+    // The administrator lets the feed pull from somewhere else.
+    let folder = lab.fake.configuration["publish"]["directory"]
+        .as_str()
+        .unwrap();
+    assert!(all_done(
+        &target.apply(Batch::Add(&[write("9.8.7.7")])).await
+    ));
+    let text = std::path::Path::new(folder).join("cordon-list-ip.txt");
+    assert_eq!(
+        std::fs::read_to_string(&text).unwrap(),
+        "9.8.7.6\n9.8.7.7\n"
+    );
+    staged.commit().await.unwrap();
+    assert_eq!(lab.fake.state.enforced("feed").len(), 2);
+}
+
+#[tokio::test]
+async fn item_02_03_61_refused_manager_credentials_are_sent_once() {
+    for (kind, field) in [("password", "password"), ("token", "api_key")] {
+        let lab = lab(&[("manager", json!(kind)), ("devices", json!(2))]).await;
+        for mechanism in ["push-feed", "ban", "feed", "address-group"] {
+            let targets = lab.targets(mechanism, |configuration| {
+                configuration["fortimanager"][field] = json!(format!("wrong-{kind}"));
+            });
+            for target in targets {
+                let error = target.open().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Auth, "{mechanism}: {error:?}");
+            }
+        }
+        assert_eq!(lab.fake.server.log.count(|_| true), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_manager_names_the_firewall_that_it_does_not_reach() {
+    let lab = lab(&[
+        ("manager", json!("password")),
+        ("devices", json!(2)),
+        ("offline", json!(["fw-2"])),
+    ])
+    .await;
+    let targets = lab.targets("ban", |_| {});
+    assert!(targets[0].open().await.is_ok());
+    let error = targets[1].open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("fw-2"), "{error}");
+    let group = lab.target("address-group");
+    let findings = examined(&*group).await;
+    assert!(
+        findings
+            .iter()
+            .any(|found| found.level == Level::Warning && found.message.starts_with("fw-2")),
+        "{findings:?}"
+    );
+    assert!(all_done(
+        &group.apply(Batch::Add(&[write("9.8.7.6")])).await
+    ));
+    let error = group.staged().unwrap().commit().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("errors"), "{error}");
+    // The one that answers has it all the same.
+    assert_eq!(lab.fake.state.enforced("address-group").len(), 1);
+}
+
+#[tokio::test]
+async fn item_61_approvals_and_missing_rights_are_told() {
+    let lab = lab(&[
+        ("manager", json!("password")),
+        ("workspace_mode", json!("workflow")),
+    ])
+    .await;
+    let error = lab.target("address-group").open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.hint_text().unwrap().contains("workflow"));
+    let lab = self::lab(&[
+        ("manager", json!("password")),
+        ("rpc_permit", json!("read")),
+    ])
+    .await;
+    let target = lab.target("address-group");
+    target.open().await.unwrap();
+    let outcomes = target.apply(Batch::Add(&[write("9.8.7.6")])).await;
+    assert!(
+        matches!(&outcomes[0], Outcome::Failed(error) if error.kind() == ErrorKind::Denied
+            && error.hint_text().unwrap().contains("rpc-permit")),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn item_61_the_lock_is_given_back_whatever_happens() {
+    let lab = lab(&[("manager", json!("password"))]).await;
+    let target = lab.target("address-group");
+    target.open().await.unwrap();
+    let broken = Write {
+        value: Value::detect("9.8.7.6").unwrap(),
+        note: "x".repeat(300),
+        ..write("9.8.7.6")
+    };
+    let outcomes = target.apply(Batch::Add(&[broken, write("9.8.7.7")])).await;
+    assert!(matches!(&outcomes[0], Outcome::Rejected(_)), "{outcomes:?}");
+    assert!(matches!(&outcomes[1], Outcome::Done), "{outcomes:?}");
+    // Another session can lock at once.
+    let other = lab.target("address-group");
+    other.open().await.unwrap();
+    let before = lab.clock.elapsed();
+    assert!(all_done(
+        &other.apply(Batch::Add(&[write("9.8.7.8")])).await
+    ));
+    assert_eq!(lab.clock.elapsed(), before, "nobody waited for a lock");
+}
