@@ -92,20 +92,18 @@ fn replay(
         }
         Ok::<Duration, Failure>(start.elapsed())
     })?;
-    let replayed = fake.calls()?;
-    match replayed
+    // A cursor or a session of the first fake means nothing to this one, and its rate limits refuse what comes
+    // faster: such calls are answered sooner, so the replay takes longer than this at least.
+    let differ = fake
+        .calls()?
         .iter()
         .zip(calls)
-        .find(|(again, first)| again.status != first.status)
-    {
-        None => Ok(took),
-        Some((again, first)) => Err(format!(
-            "the replay was not answered as the run was: {} and {}",
-            again.name(),
-            first.name()
-        )
-        .into()),
+        .filter(|(again, first)| again.status != first.status)
+        .count();
+    if differ > 0 {
+        println!("  {differ} calls of the replay were refused: its time is a lower bound");
     }
+    Ok(took)
 }
 
 /// The least time that the windows which count every call, or every call of a method, leave for these
