@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::fake::{Fake, FakeOptions};
+use crate::indicator::Kind;
 use crate::target::{Capabilities, Target};
 
 /// What a connector gets from the outside besides its configuration.
@@ -74,5 +75,61 @@ pub enum MechanismChoice {
     /// One mechanism for every kind it takes.
     One(String),
     /// By kind; kinds that are not named are not sent.
-    ByKind(BTreeMap<crate::indicator::Kind, String>),
+    ByKind(BTreeMap<Kind, String>),
+}
+
+impl MechanismChoice {
+    /// The mechanisms that a configuration names, each with the kind that it is named for; none where it
+    /// names none.
+    pub fn named(choice: Option<&Self>) -> Vec<(Option<Kind>, &str)> {
+        match choice {
+            None => Vec::new(),
+            Some(Self::One(name)) => vec![(None, name)],
+            Some(Self::ByKind(map)) => map
+                .iter()
+                .map(|(kind, name)| (Some(*kind), name.as_str()))
+                .collect(),
+        }
+    }
+
+    /// The kinds that go to a mechanism; empty where it gets all that it takes, `None` where none. The
+    /// default mechanism is the one that is used where none is named.
+    pub fn kinds_for(
+        choice: Option<&Self>,
+        mechanism: &str,
+        is_default: bool,
+    ) -> Option<Vec<Kind>> {
+        if choice.is_none() {
+            return is_default.then(Vec::new);
+        }
+        let mut kinds: Option<Vec<Kind>> = None;
+        for (kind, name) in Self::named(choice) {
+            if name == mechanism {
+                kinds.get_or_insert_default().extend(kind);
+            }
+        }
+        kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_splits_the_kinds() {
+        let read = |text| serde_json::from_str::<MechanismChoice>(text).unwrap();
+        let map = read(r#"{ "ipv4": "group", "domain": "feed" }"#);
+        let kinds = |choice, name, is_default| MechanismChoice::kinds_for(choice, name, is_default);
+        assert_eq!(kinds(Some(&map), "feed", true), Some(vec![Kind::Domain]));
+        assert_eq!(kinds(Some(&map), "group", false), Some(vec![Kind::Ipv4]));
+        assert_eq!(kinds(Some(&map), "ban", true), None);
+        let one = read(r#""ban""#);
+        assert_eq!(kinds(Some(&one), "ban", false), Some(Vec::new()));
+        assert_eq!(kinds(Some(&one), "feed", true), None);
+        assert_eq!(kinds(None, "feed", true), Some(Vec::new()));
+        assert_eq!(kinds(None, "ban", false), None);
+        assert_eq!(MechanismChoice::named(Some(&one)), [(None, "ban")]);
+        assert_eq!(MechanismChoice::named(None), []);
+    }
 }

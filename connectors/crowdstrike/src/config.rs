@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use sdk::connector::MechanismChoice;
-use sdk::indicator::Kind;
 use sdk::{Error, Result, Secret};
 use serde::Deserialize;
 
@@ -157,15 +156,7 @@ impl Config {
         if !(1..=MAX_BATCH).contains(&self.batch) {
             return wrong("batch", "has to be 1 to 2000");
         }
-        let names: Vec<(Option<Kind>, &str)> = match &self.mechanism {
-            None => Vec::new(),
-            Some(MechanismChoice::One(name)) => vec![(None, name)],
-            Some(MechanismChoice::ByKind(map)) => map
-                .iter()
-                .map(|(kind, name)| (Some(*kind), name.as_str()))
-                .collect(),
-        };
-        for (kind, name) in names {
+        for (kind, name) in MechanismChoice::named(self.mechanism.as_ref()) {
             if name != crate::target::CAPABILITIES.mechanism {
                 return Err(
                     Error::config(format!("crowdstrike: there is no mechanism {name:?}"))

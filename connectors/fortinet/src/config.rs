@@ -342,27 +342,15 @@ impl Config {
 
     /// The kinds that go to a mechanism; empty where it gets all that it takes, `None` where none.
     pub(crate) fn kinds_for(&self, mechanism: &str, is_default: bool) -> Option<Vec<Kind>> {
-        match &self.mechanism {
-            None => is_default.then(Vec::new),
-            Some(MechanismChoice::One(name)) => (name == mechanism).then(Vec::new),
-            Some(MechanismChoice::ByKind(map)) => {
-                let kinds: Vec<Kind> = map
-                    .iter()
-                    .filter(|(_, name)| *name == mechanism)
-                    .map(|(kind, _)| *kind)
-                    .collect();
-                (!kinds.is_empty()).then_some(kinds)
-            }
-        }
+        MechanismChoice::kinds_for(self.mechanism.as_ref(), mechanism, is_default)
     }
 
     /// The names in `mechanism`.
     pub(crate) fn mechanisms(&self) -> Vec<&str> {
-        match &self.mechanism {
-            None => Vec::new(),
-            Some(MechanismChoice::One(name)) => vec![name],
-            Some(MechanismChoice::ByKind(map)) => map.values().map(String::as_str).collect(),
-        }
+        MechanismChoice::named(self.mechanism.as_ref())
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 
@@ -467,23 +455,5 @@ mod tests {
         assert!(prefix.unwrap_err().to_string().contains("group_prefix"));
         let typo = serde_json::from_value::<Config>(json!({ "firewalls": [], "mechanisms": "x" }));
         assert!(typo.unwrap_err().to_string().contains("mechanisms"));
-    }
-
-    #[test]
-    fn a_map_splits_the_kinds() {
-        let config: Config = serde_json::from_value(json!({
-            "firewalls": [],
-            "mechanism": { "ipv4": "address-group", "domain": "push-feed" },
-        }))
-        .unwrap();
-        assert_eq!(
-            config.kinds_for("push-feed", true),
-            Some(vec![Kind::Domain])
-        );
-        assert_eq!(
-            config.kinds_for("address-group", false),
-            Some(vec![Kind::Ipv4])
-        );
-        assert_eq!(config.kinds_for("ban", false), None);
     }
 }

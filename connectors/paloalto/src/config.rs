@@ -271,27 +271,15 @@ impl Config {
 
     /// The kinds that go to a mechanism; empty where it gets all that it takes, `None` where none.
     pub(crate) fn kinds_for(&self, mechanism: &str, is_default: bool) -> Option<Vec<Kind>> {
-        match &self.mechanism {
-            None => is_default.then(Vec::new),
-            Some(MechanismChoice::One(name)) => (name == mechanism).then(Vec::new),
-            Some(MechanismChoice::ByKind(map)) => {
-                let kinds: Vec<Kind> = map
-                    .iter()
-                    .filter(|(_, name)| *name == mechanism)
-                    .map(|(kind, _)| *kind)
-                    .collect();
-                (!kinds.is_empty()).then_some(kinds)
-            }
-        }
+        MechanismChoice::kinds_for(self.mechanism.as_ref(), mechanism, is_default)
     }
 
     /// The names in `mechanism`.
     pub(crate) fn mechanisms(&self) -> Vec<&str> {
-        match &self.mechanism {
-            None => Vec::new(),
-            Some(MechanismChoice::One(name)) => vec![name],
-            Some(MechanismChoice::ByKind(map)) => map.values().map(String::as_str).collect(),
-        }
+        MechanismChoice::named(self.mechanism.as_ref())
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 

@@ -292,22 +292,11 @@ impl Config {
 
     /// Whether a mechanism is used; the default one where none is named.
     pub(crate) fn uses(&self, mechanism: &str, is_default: bool) -> bool {
-        match &self.mechanism {
-            None => is_default,
-            Some(MechanismChoice::One(name)) => name == mechanism,
-            Some(MechanismChoice::ByKind(map)) => map.values().any(|name| name == mechanism),
-        }
+        MechanismChoice::kinds_for(self.mechanism.as_ref(), mechanism, is_default).is_some()
     }
 
     /// The mechanisms named, each with the kind it is named for.
     pub(crate) fn named(&self) -> Vec<(Option<sdk::indicator::Kind>, &str)> {
-        match &self.mechanism {
-            None => Vec::new(),
-            Some(MechanismChoice::One(name)) => vec![(None, name)],
-            Some(MechanismChoice::ByKind(map)) => map
-                .iter()
-                .map(|(kind, name)| (Some(*kind), name.as_str()))
-                .collect(),
-        }
+        MechanismChoice::named(self.mechanism.as_ref())
     }
 }

@@ -38,15 +38,16 @@ const fn support(kind: sdk::indicator::Kind, networks: bool) -> KindSupport {
 pub(crate) fn targets(json: Json, environment: &Environment) -> Result<Vec<Arc<dyn Target>>> {
     let config = Arc::new(Config::read(json)?);
     let tenant = Arc::new(connect(&config, environment)?);
-    let names: Vec<&str> = match &config.mechanism {
-        None => vec![category::CAPABILITIES.mechanism],
-        Some(MechanismChoice::One(name)) => vec![name],
-        Some(MechanismChoice::ByKind(map)) => MECHANISMS
-            .iter()
-            .map(|known| known.mechanism)
-            .filter(|known| map.values().any(|name| name == known))
-            .collect(),
+    let is_used = |(place, name): (usize, &str)| {
+        MechanismChoice::kinds_for(config.mechanism.as_ref(), name, place == 0).is_some()
     };
+    let names: Vec<&str> = MECHANISMS
+        .iter()
+        .map(|known| known.mechanism)
+        .enumerate()
+        .filter(|known| is_used(*known))
+        .map(|(_, name)| name)
+        .collect();
     Ok(names
         .into_iter()
         .map(|name| -> Arc<dyn Target> {
