@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use schemars::Schema;
 use serde_json::Value as Json;
 
+use crate::action::Action;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::fake::{Fake, FakeOptions};
@@ -46,13 +47,15 @@ pub struct Connector {
     pub name: &'static str,
     /// The product's name.
     pub title: &'static str,
-    /// Its mechanisms, the default first.
+    /// Its mechanisms, the default first; none where it is no target.
     pub mechanisms: &'static [&'static Capabilities],
     /// The JSON schema of its configuration.
     pub schema: fn() -> Schema,
     /// Reads a configuration and makes one target per device and mechanism. No call is made. An error
     /// names the field.
     pub targets: MakeTargets,
+    /// Its actions beside the uniform ones.
+    pub actions: &'static [Action],
     /// Starts the fake vendor on loopback.
     pub fake: fn(FakeOptions) -> BoxFuture<'static, Result<Fake>>,
     /// Field names by which a configuration tells the vendor's own management hosts, which are never

@@ -67,23 +67,23 @@ fn files() -> BTreeMap<String, String> {
         "cordon.schema.json".to_owned(),
         pretty(&crate::config::schema()),
     );
-    let actions: Vec<Json> = sdk::action::catalog()
-        .into_iter()
-        .map(|action| {
-            json!({
-                "command": action.command,
-                "name": action.name,
-                "description": action.description,
-                "writes": action.writes,
-                "arguments": action.arguments,
-                "results": action.results,
-            })
-        })
-        .collect();
     for connector in connectors::all() {
+        let actions: Vec<Json> = sdk::action::catalog(connector)
+            .into_iter()
+            .map(|action| {
+                json!({
+                    "command": action.command,
+                    "name": action.name,
+                    "description": action.description,
+                    "writes": action.writes,
+                    "arguments": action.arguments,
+                    "results": action.results,
+                })
+            })
+            .collect();
         let mut catalogue = super::connectors::to_json(connector);
         catalogue["configuration"] = (connector.schema)().to_value();
-        catalogue["actions"] = Json::Array(actions.clone());
+        catalogue["actions"] = Json::Array(actions);
         files.insert(
             format!("{}/actions.json", connector.name),
             pretty(&catalogue),

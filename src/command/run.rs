@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Run, global: &Global) -> Outcome {
 
 fn perform(arguments: &Run, global: &Global) -> Result<(Json, u8), Failure> {
     let connector = connectors::find(&arguments.connector)?;
-    let catalog = sdk::action::catalog();
+    let catalog = sdk::action::catalog(connector);
     let action = action(&catalog, &arguments.command)?;
     let mut input = input(&arguments.input)?;
     from_environment(connector, &mut input.configuration)?;

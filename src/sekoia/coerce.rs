@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn arguments(command: &str, value: Json) -> Json {
-        let catalog = sdk::action::catalog();
+        let catalog = sdk::action::uniform();
         let action = catalog.iter().find(|it| it.command == command).unwrap();
         coerce(action.arguments.as_value(), value)
     }

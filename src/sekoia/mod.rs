@@ -114,7 +114,7 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
             connector.name
         ),
     );
-    let catalog = sdk::action::catalog();
+    let catalog = sdk::action::catalog(connector);
     let action = one_action::action(
         &catalog,
         if command == VALIDATE {

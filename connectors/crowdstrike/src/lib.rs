@@ -25,6 +25,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets,
         fake: |options| Box::pin(fake::start(options)),
+        actions: &[],
         management_hosts: &["base_url"],
     }
 }

@@ -16,6 +16,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets: target::targets,
         fake: |options| Box::pin(fake::start(options)),
+        actions: &[],
         management_hosts: &["firewalls.base_ip", "fortimanager.url"],
     }
 }

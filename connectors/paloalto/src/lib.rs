@@ -17,6 +17,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets: target::targets,
         fake: |options| Box::pin(fake::start(options)),
+        actions: &[],
         management_hosts: &["hostname", "fqdn"],
     }
 }

@@ -18,6 +18,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets: target::targets,
         fake: |options| Box::pin(fake::start(options)),
+        actions: &[],
         management_hosts: &["base_url", "vanity_domain"],
     }
 }

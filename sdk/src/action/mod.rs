@@ -5,6 +5,7 @@ mod perform;
 mod setup;
 mod view;
 
+use futures::future::BoxFuture;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value as Json;
 
@@ -34,8 +35,42 @@ pub struct ActionInfo {
     pub results: Schema,
 }
 
-/// The uniform actions, in the order in which people meet them.
-pub fn catalog() -> Vec<ActionInfo> {
+/// An action that one connector has beside the uniform ones: a playbook's older name for one of them, or
+/// one that makes sense at this vendor only.
+#[derive(Clone, Copy)]
+pub struct Action {
+    /// What it is. Its command is the connector's alone: no uniform action has it.
+    pub info: fn() -> ActionInfo,
+    /// Runs it.
+    pub run: for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Outcome>>,
+}
+
+/// What an [`Action`] is run with.
+pub struct Call<'a> {
+    /// Whose action it is.
+    pub connector: &'a Connector,
+    /// A JSON object without names that the action's schema does not have; nothing else of it is checked.
+    pub arguments: Json,
+    /// The connector's configuration, as it came.
+    pub configuration: Json,
+    /// Clock, store, files, and how this run is to be.
+    pub context: &'a Context,
+}
+
+/// Every action of a connector: the uniform ones, in the order in which people meet them, where it has
+/// mechanisms; then its own.
+pub fn catalog(connector: &Connector) -> Vec<ActionInfo> {
+    let mut all = if connector.mechanisms.is_empty() {
+        Vec::new()
+    } else {
+        uniform()
+    };
+    all.extend(connector.actions.iter().map(|action| (action.info)()));
+    all
+}
+
+/// The actions that every connector with a mechanism has.
+pub fn uniform() -> Vec<ActionInfo> {
     let report = schema::<Report>;
     let action = |command, name, description, writes, arguments, results| ActionInfo {
         command,
@@ -105,7 +140,8 @@ pub fn catalog() -> Vec<ActionInfo> {
     ]
 }
 
-fn schema<T: JsonSchema>() -> Schema {
+/// The JSON schema of an action's arguments or results: draft-07, nothing by reference.
+pub fn schema<T: JsonSchema>() -> Schema {
     SchemaSettings::draft07()
         .with(|settings| settings.inline_subschemas = true)
         .for_deserialize()

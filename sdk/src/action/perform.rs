@@ -19,13 +19,13 @@ use crate::report::Report;
 use crate::stix;
 use crate::sync::{self, Context, Deployment, Purpose, Read, Readings, Task, note_reading};
 
-use super::Outcome;
 use super::arguments::{
     Block, Check, Common, ListBlocked, PushIndicators, RemoveExpired, SourceFormat, SyncCollection,
     Unblock,
 };
 use super::setup::{Setup, set_up};
 use super::view;
+use super::{Call, Outcome};
 
 /// The owner of what people and playbooks do by hand.
 const BY_HAND: &str = "manual";
@@ -37,7 +37,7 @@ pub(super) async fn run(
     configuration: Json,
     context: &Context,
 ) -> Result<Outcome> {
-    let catalog = super::catalog();
+    let catalog = super::catalog(connector);
     let Some(action) = catalog.iter().find(|action| action.command == command) else {
         let names: Vec<&str> = catalog.iter().map(|action| action.command).collect();
         return Err(
@@ -46,6 +46,19 @@ pub(super) async fn run(
         );
     };
     refuse_unknown(&arguments, action)?;
+    if let Some(own) = connector
+        .actions
+        .iter()
+        .find(|own| (own.info)().command == command)
+    {
+        let call = Call {
+            connector,
+            arguments,
+            configuration,
+            context,
+        };
+        return (own.run)(call).await;
+    }
     // Arguments first: a wrong one should be told before a missing secret.
     match command {
         "sync_collection" => {
