@@ -709,6 +709,19 @@ async fn credentials_are_marked_sensitive_before_they_are_sent() {
 }
 
 #[tokio::test]
+async fn https_to_a_port_without_it_is_a_mistake_in_the_configuration() {
+    let environment = environment();
+    let (server, counter) = counting(&environment, Transport::Http).await;
+    let client = client(&server.url.replace("http://", "https://"), &environment);
+    let error = client.send(get()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("TLS"), "{error}");
+    assert!(error.hint_text().unwrap().contains("port"));
+    assert_eq!(counter.load(Ordering::SeqCst), 0);
+    assert_eq!(client.calls().retried, 0, "it stays so");
+}
+
+#[tokio::test]
 async fn a_fetch_follows_three_redirects_and_no_more() {
     let environment = environment();
     let router = Router::new()

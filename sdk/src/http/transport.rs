@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 use url::Url;
 
 use super::address;
@@ -217,6 +217,11 @@ impl Transport {
                 config(format!("the server's certificate is not trusted: {reason}")).hint(
                     "give its CA in ca_file or ca_pem, or compare the fingerprint on the device and set tls_fingerprint",
                 ),
+            ),
+            // What answers there is no TLS record at all: usually plain http.
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(
+                config("the server does not speak TLS on this port".to_owned())
+                    .hint("check host and port: https needs the port that serves it"),
             ),
             rustls::Error::General(reason) => Some(
                 config(reason.to_lowercase())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::ownership::{Viewer, observe};
 use crate::plan::{Change, Guarded, Operation, Plan, Question, guard, plan};
@@ -242,7 +242,9 @@ async fn steps(
         .iter()
         .map(|(place, until)| (&wanted.desired[*place].value, *until));
     book.reconcile(present, &by_value, gone).await?;
+    let standby = executed.stopped.as_ref().map(Error::kind) == Some(ErrorKind::Standby);
     device.verified = Some(match &enforced {
+        _ if standby => Verified::NotChecked,
         Err(_) | Ok(Enforced::Withheld) => Verified::Pending,
         Ok(Enforced::Yes | Enforced::Dropped) => {
             verify::read_back(

@@ -12,6 +12,9 @@ use crate::target::{Batch, CapacityPool, Foreign, Outcome, Proof, Removal, Scope
 
 use super::ledger::Book;
 
+/// Why a change was not done on a device that stands by: no failure of the change.
+pub(super) const STANDBY: &str = "standby";
+
 /// What became of the changes that were not done.
 #[derive(Debug)]
 pub(super) struct Undone {
@@ -148,8 +151,12 @@ impl Executor<'_> {
                 continue;
             }
             if let Some(error) = &self.result.stopped {
+                let reason = match error.kind() {
+                    ErrorKind::Standby => STANDBY,
+                    _ => "not-attempted",
+                };
                 let message = format!("not attempted: {error}");
-                self.give_up(batch, "not-attempted", &message);
+                self.give_up(batch, reason, &message);
             } else {
                 self.send(sort, batch, fresh, &mut queue).await;
             }
@@ -208,6 +215,8 @@ impl Executor<'_> {
                     let reason = if error.kind() == ErrorKind::Full {
                         self.fill(change.value.kind());
                         "capacity"
+                    } else if error.kind() == ErrorKind::Standby {
+                        STANDBY
                     } else if unseen && !fresh {
                         // The first call may have been applied, and nothing shows whether it was.
                         "unknown"
@@ -478,6 +487,7 @@ fn stops(error: &Error) -> bool {
             | ErrorKind::Denied
             | ErrorKind::Unavailable
             | ErrorKind::RateLimited
+            | ErrorKind::Standby
             | ErrorKind::Cancelled
             | ErrorKind::Config
             | ErrorKind::Internal
