@@ -8,6 +8,7 @@ mod conformance;
 mod lists;
 mod objects;
 mod official;
+mod panorama;
 mod whole;
 
 use std::sync::Arc;
