@@ -261,7 +261,10 @@ impl Executor<'_> {
         }
         let mut foreign = Vec::new();
         if unseen {
-            foreign = settle_unseen(unsure, fresh, &mut done, &mut undone, queue);
+            // A call is applied whole or not at all: that something of it was new only the second time proves that
+            // the lost one was not, and that what was there already is somebody else's.
+            let may_be_ours = !fresh && done.is_empty();
+            foreign = settle_unseen(unsure, fresh, may_be_ours, &mut done, &mut undone, queue);
         } else if !unsure.is_empty() {
             self.look(unsure, fresh, &mut done, &mut undone, queue)
                 .await;
@@ -425,11 +428,13 @@ impl Executor<'_> {
 }
 
 /// Settles changes whose fate is unknown where there is nothing to look at: they are sent once more, and then
-/// what is there already can only be told from somebody else's by our own intent, which the ledger has. Gives
-/// back the values that somebody else has there.
+/// what is there already can only be told from somebody else's by our own intent, which the ledger has, unless
+/// nothing of the first call can have been applied (`may_be_ours` is false). Gives back the values that somebody else
+/// has there.
 fn settle_unseen(
     unsure: Vec<(Change, Option<Error>)>,
     fresh: bool,
+    may_be_ours: bool,
     done: &mut Vec<Change>,
     undone: &mut Vec<Undone>,
     queue: &mut VecDeque<(Vec<Change>, bool)>,
@@ -444,7 +449,7 @@ fn settle_unseen(
                 reason: "unknown",
                 message: format!("sent twice without an answer: {cause}"),
             }),
-            None if !fresh => done.push(change),
+            None if may_be_ours => done.push(change),
             None => {
                 foreign.push(change.value.clone());
                 undone.push(Undone {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sdk::http::Response;
 use sdk::indicator::{Kind, Value};
+use sdk::ownership::{Mark, Note};
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
     KindSupport, Level, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey,
@@ -94,16 +95,18 @@ pub(super) struct Iocs {
     tenant: Tenant,
     key: TargetKey,
     severity: &'static str,
+    installation: String,
     /// Handles of rules that were switched off when last listed.
     disabled: Mutex<HashSet<Box<str>>>,
 }
 
 impl Iocs {
-    pub(super) fn new(tenant: Tenant, severity: &'static str) -> Self {
+    pub(super) fn new(tenant: Tenant, severity: &'static str, installation: &str) -> Self {
         Self {
             key: tenant.target_key(CAPABILITIES.mechanism),
             tenant,
             severity,
+            installation: installation.to_owned(),
             disabled: Mutex::default(),
         }
     }
@@ -161,15 +164,34 @@ impl Iocs {
         if api::status(response) != 200 {
             return Err(self.tenant.failure("indicators/get", response));
         }
-        let page: api::Page = response.json("cortex xdr's IOC list")?;
-        if !page.objects.is_empty() && page.objects.iter().all(|ioc| ioc.comment.is_none()) {
+        response.json("cortex xdr's IOC list")
+    }
+
+    /// The IOCs with these values. Where none of them has a comment, the whole list tells whether any would be shown.
+    async fn look_up(&self, values: &[String]) -> Result<Vec<Ioc>> {
+        let found = self.read_some(values).await?;
+        if shows_no_comment(&found) {
+            self.read_all().await?;
+        }
+        Ok(found)
+    }
+
+    /// Every IOC.
+    ///
+    /// # Errors
+    /// A tenant that shows no comment on any of them.
+    async fn read_all(&self) -> Result<Vec<Ioc>> {
+        let all = self.read(None).await?;
+        if shows_no_comment(&all) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "the tenant's IOC list shows no comments, and nothing else could prove what is ours",
             )
-            .hint("nothing was changed; IOCs of ours end by themselves"));
+            .hint(
+                "nothing was changed; if the tenant does show comments, give one IOC a comment in the console",
+            ));
         }
-        Ok(page)
+        Ok(all)
     }
 
     async fn insert(&self, iocs: &[NewIoc]) -> Vec<Outcome> {
@@ -317,15 +339,21 @@ impl Iocs {
         } else {
             format!("{} {}", ioc.rule_id, ioc.indicator)
         };
-        let note = match ioc.comment {
+        let note: Option<Box<str>> = match ioc.comment {
             Some(Json::String(text)) if !text.is_empty() => Some(text.into()),
             _ => None,
         };
+        let marks = Note::read(
+            note.as_deref().unwrap_or_default(),
+            &self.installation,
+            &value,
+        )
+        .marks;
         Some(Held {
             id: id.into(),
             value,
             note,
-            expires: end(&ioc.expiration_date),
+            expires: end(&ioc.expiration_date, &marks),
             container: None,
             blocks,
             allows: ioc.reputation.as_deref() == Some("GOOD"),
@@ -410,10 +438,19 @@ fn plain_severity(listed: &str) -> &str {
     listed.rsplit_once('_').map_or(listed, |(_, name)| name)
 }
 
-/// The end, if there is one: no end is written `-1`, `Never` or null, or was written so by us.
-fn end(listed: &Json) -> Option<DateTime<Utc>> {
-    let milliseconds = listed.as_i64().filter(|&it| it > 0 && it != NO_END)?;
+/// The end, if there is one: no end is written `-1`, `Never` or null, or was written so by us. What we write for none
+/// can be an end too: then our marks have one.
+fn end(listed: &Json, marks: &[Mark]) -> Option<DateTime<Utc>> {
+    let is_end = !marks.is_empty() && marks.iter().all(|mark| mark.until.is_some());
+    let milliseconds = listed
+        .as_i64()
+        .filter(|&it| it > 0 && (it != NO_END || is_end))?;
     DateTime::from_timestamp_millis(milliseconds)
+}
+
+/// Whether there are IOCs, and none has the field that our marks stand in.
+fn shows_no_comment(iocs: &[Ioc]) -> bool {
+    !iocs.is_empty() && iocs.iter().all(|ioc| ioc.comment.is_none())
 }
 
 const fn sort(kind: Kind) -> &'static str {
@@ -480,8 +517,14 @@ impl Target for Iocs {
         };
         let response = self.tenant.send(api::page(0, None)).await?;
         if api::status(&response) == 200 {
-            match self.page(&response) {
-                Ok(page) => findings.push(told(
+            let page = self.page(&response)?;
+            let judged = if shows_no_comment(&page.objects) {
+                self.read_all().await.map(|_| ())
+            } else {
+                Ok(())
+            };
+            match judged {
+                Ok(()) => findings.push(told(
                     "ioc list",
                     format!(
                         "readable, comments shown; {} of up to {PAGE} on the first page",
@@ -533,10 +576,10 @@ impl Target for Iocs {
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let iocs = match scope {
-            Scope::All => self.read(None).await?,
+            Scope::All => self.read_all().await?,
             Scope::Values(values) => {
                 let texts: Vec<String> = values.iter().map(Value::to_string).collect();
-                let mut iocs = self.read_some(&texts).await?;
+                let mut iocs = self.look_up(&texts).await?;
                 iocs.retain(|ioc| value(ioc).is_some_and(|value| values.contains(&value)));
                 iocs
             }

@@ -8,6 +8,7 @@ mod conformance;
 mod lists;
 mod objects;
 mod official;
+mod pair;
 mod panorama;
 mod whole;
 

@@ -29,12 +29,25 @@ async fn pan_os_python_drives_the_fake() {
         .await
         .unwrap();
     let python = install().await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panos/drive.py");
-    let mut command = Command::new(python);
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panos");
+    let key = fake.configuration["api_key"].as_str().unwrap();
+    let mut command = Command::new(&python);
     command
-        .arg(script)
-        .arg(&fake.server.url)
-        .arg(fake.configuration["api_key"].as_str().unwrap());
+        .arg(scripts.join("drive.py"))
+        .args([&fake.server.url, key]);
+    run(command).await;
+
+    let mut options = FakeOptions::plain(Clock::system());
+    options.transport = Transport::Tls;
+    let options = options
+        .set("panorama", vec!["012801000001", "012801000002"])
+        .set("device_group", "Edge EU");
+    let fake = paloalto::fake::start(options).await.unwrap();
+    let key = fake.configuration["api_key"].as_str().unwrap();
+    let mut command = Command::new(&python);
+    command
+        .arg(scripts.join("drive_panorama.py"))
+        .args([&fake.server.url, key, "Edge EU"]);
     run(command).await;
 }
 

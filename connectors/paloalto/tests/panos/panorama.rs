@@ -22,7 +22,7 @@ async fn group(switches: &[(&str, &str)]) -> Lab {
 }
 
 impl Lab {
-    async fn blocks_on(&self, serial: &str, value: &str) -> bool {
+    pub(super) async fn blocks_on(&self, serial: &str, value: &str) -> bool {
         let path = format!("/fake/blocked?serial={serial}&value={value}");
         self.raw("GET", &path, "", b"").await.text.trim() == "true"
     }
@@ -35,7 +35,7 @@ impl Lab {
     }
 
     async fn connect(&self, serial: &str, connected: &str) {
-        let path = format!("/fake/connect?serial={serial}&connected={connected}");
+        let path = format!("/fake/set?serial={serial}&connected={connected}");
         self.raw("GET", &path, "", b"").await;
     }
 

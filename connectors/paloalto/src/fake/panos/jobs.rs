@@ -191,14 +191,14 @@ impl Job {
                 Node::new("warnings"),
             ])
             .with(match &self.task {
-                Task::Push(push) => Some(push.node()),
+                Task::Push(push) => Some(push.node(&time(self.started))),
                 _ => None,
             })
     }
 }
 
 impl Push {
-    fn node(&self) -> Node {
+    fn node(&self, started: &str) -> Node {
         Node::new("devices").with(self.devices.iter().map(|(serial, over)| {
             let (status, result) = match over {
                 None => ("commit in progress", "PEND"),
@@ -214,6 +214,7 @@ impl Push {
                 Node::with_text("devicename", format!("edge-{serial}")),
                 Node::with_text("status", status),
                 Node::with_text("result", result),
+                Node::with_text("tstart", started),
                 Node::new("details").with([message]),
             ])
         }))

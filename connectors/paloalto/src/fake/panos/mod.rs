@@ -3,7 +3,8 @@
 //! Two administrators: `svc-cordon`, whose key and password stand in the configuration, and `ana`, with the password
 //! `Correct&Horse+1%`, who may do everything. `GET /fake` tells what a device has no call for: its log, how often
 //! jobs were asked for too fast, how many keys were generated; `GET /fake/blocked?value=…` whether something is blocked;
-//! `GET /fake/connect?serial=…&connected=no` cuts a firewall off from Panorama, or with `yes` lets it back.
+//! `GET /fake/set?serial=…` cuts a firewall off from Panorama (`&connected=no`, `yes`), or moves it to another state in
+//! its pair (`&pair=passive`).
 //!
 //! Settings:
 //!
@@ -26,6 +27,7 @@
 //! | `polls` | whether the device fetches lists at their interval by itself | false |
 
 mod firewall;
+mod folder;
 mod jobs;
 mod lists;
 mod operate;
@@ -54,6 +56,7 @@ use serde_json::{Map, json};
 
 use super::Part;
 use firewall::Firewall;
+use folder::Folder;
 use jobs::{Jobs, Locks};
 use lists::Lists;
 use panorama::Panorama;
@@ -114,18 +117,8 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         .setting::<Vec<String>>("disconnected", Vec::new())?
         .into_iter()
         .collect();
-    // In memory where there is such a place: published lists are written through to the disk.
-    let memory = std::path::Path::new("/dev/shm");
-    let folder = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    };
-    let directory = folder.join(
-        format!("cordon-fake-paloalto-{}-{key}", std::process::id()).replace(['/', '+', '='], "-"),
-    );
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| Error::input("the fake's folder for lists").because(error))?;
+    let folder = Folder::new(key)?;
+    let directory = folder.path().to_owned();
     let names = if serials.is_empty() {
         vec!["012801000001".to_owned()]
     } else {
@@ -172,11 +165,11 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         .route("/api", any(answer))
         .route("/fake", get(told))
         .route("/fake/blocked", get(blocked))
-        .route("/fake/connect", get(connect))
+        .route("/fake/set", get(set))
         .with_state(shared.clone());
     Ok(Part {
         router,
-        state: Arc::new(state::Devices::new(shared, directory)),
+        state: Arc::new(state::Devices::new(shared, folder)),
         configuration,
     })
 }
@@ -422,14 +415,21 @@ async fn blocked(
     axum::Json(firewall.blocks(value, append))
 }
 
-async fn connect(State(shared): State<Shared>, Query(query): Query<BTreeMap<String, String>>) {
+async fn set(State(shared): State<Shared>, Query(query): Query<BTreeMap<String, String>>) {
     let mut site = shared.lock();
     site.pass();
-    if let Some(serial) = query.get("serial") {
-        match query.get("connected").map(String::as_str) {
-            Some("no") => site.disconnected.insert(serial.clone()),
-            _ => site.disconnected.remove(serial),
-        };
+    let Some(serial) = query.get("serial") else {
+        return;
+    };
+    match query.get("connected").map(String::as_str) {
+        Some("no") => site.disconnected.insert(serial.clone()),
+        Some(_) => site.disconnected.remove(serial),
+        None => false,
+    };
+    if let Some(state) = query.get("pair")
+        && let Some(firewall) = site.firewalls.iter_mut().find(|it| it.serial == *serial)
+    {
+        firewall.pair.clone_from(state);
     }
 }
 

@@ -1,10 +1,9 @@
 //! The device as its own administrator sees it.
 
-use std::path::PathBuf;
-
 use sdk::fake::{FakeEntry, FakeState, Switch};
 use sdk::indicator::Value;
 
+use super::folder::Folder;
 use super::registered::{Address, Rules};
 use super::site::Site;
 use super::tree::Config;
@@ -15,12 +14,12 @@ use super::{Shared, profile, site, tree};
 pub(super) struct Devices {
     shared: Shared,
     /// Where lists are published.
-    directory: PathBuf,
+    folder: Folder,
 }
 
 impl Devices {
-    pub(super) fn new(shared: Shared, directory: PathBuf) -> Self {
-        Self { shared, directory }
+    pub(super) fn new(shared: Shared, folder: Folder) -> Self {
+        Self { shared, folder }
     }
 
     /// Registers or unregisters a tag by hand.
@@ -137,7 +136,7 @@ impl Devices {
             .collect();
         let mut edited = false;
         for file in ["cordon-ip.txt", "cordon-domain.txt", "cordon-url.txt"] {
-            let path = self.directory.join(file);
+            let path = self.folder.path().join(file);
             let Ok(text) = std::fs::read_to_string(&path) else {
                 continue;
             };
@@ -263,12 +262,5 @@ impl FakeState for Devices {
             }
             firewall.jobs.forget();
         }
-    }
-}
-
-impl Drop for Devices {
-    fn drop(&mut self) {
-        // What is left of it is of no use, and nobody is there to be told.
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

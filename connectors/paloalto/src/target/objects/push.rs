@@ -77,9 +77,13 @@ impl Device {
 impl Objects {
     /// What has not reached the firewalls; nothing but for device groups.
     pub(super) async fn owed(&self, view: &View) -> Result<Owed> {
-        // Where nothing of ours was ever committed there is nothing to push.
-        let is_group = matches!(self.names.part(), Part::Group(_));
-        if !is_group || view.active().groups.is_empty() {
+        // Where nothing of ours was ever written there is nothing to push. What remains of us when all is gone is the
+        // description of the placeholder.
+        let is_ours = view.active().objects.iter().any(|(name, object)| {
+            object.tags.contains(&self.names.tag)
+                || (name == self.names.placeholder() && !object.description.is_empty())
+        });
+        if !matches!(self.names.part(), Part::Group(_)) || !is_ours {
             return Ok(Owed::Nothing);
         }
         if let Some(known) = self.state().owed.clone() {
