@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::http::{SeenCertificate, witnessing};
 use crate::indicator::Kind;
 use crate::ownership::{Owner, Viewer, observe};
 use crate::sync::{Context, TargetGroup, proving, recalled};
@@ -176,8 +177,9 @@ pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
             clock_ahead_seconds: None,
             findings: Vec::new(),
         };
-        let findings = look(&*member.target, context, &mut device).await;
-        for finding in findings.unwrap_or_else(|error| vec![no_access(&error)]) {
+        let (findings, seen) = witnessing(look(&*member.target, context, &mut device)).await;
+        let findings = findings.unwrap_or_else(|error| vec![no_access(&error)]);
+        for finding in certificates(&seen).into_iter().chain(findings) {
             device.findings.push(CheckedFinding {
                 level: level_name(finding.level).to_owned(),
                 subject: finding.subject.into_owned(),
@@ -206,6 +208,31 @@ async fn look(
         .vendor_time
         .map(|vendor| (context.environment.clock.now() - vendor).num_seconds());
     target.examine(&facts).await
+}
+
+/// What each host showed, ready to be pinned.
+fn certificates(seen: &[SeenCertificate]) -> Vec<Finding> {
+    let finding = |shown: &SeenCertificate| {
+        let fingerprint = &shown.fingerprint;
+        let mut message = fingerprint.clone();
+        if seen.len() > 1 {
+            message.push_str(" shown by ");
+            message.push_str(&shown.host);
+        }
+        Finding {
+            level: if shown.trusted {
+                Level::Ok
+            } else {
+                Level::Missing
+            },
+            subject: "certificate".into(),
+            message,
+            hint: (!shown.trusted).then(|| {
+                format!("not trusted: compare it on the device, then set tls_fingerprint = \"{fingerprint}\"")
+            }),
+        }
+    };
+    seen.iter().map(finding).collect()
 }
 
 fn no_access(error: &Error) -> Finding {
