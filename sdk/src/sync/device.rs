@@ -190,6 +190,7 @@ async fn steps(
     if let Some(stage) = &stage {
         stage.begin(run_id, writes, &mut device.warnings).await?;
     }
+    let vendor_ends = ledger::vendor_ends(capabilities);
     let executor = Executor {
         target,
         viewer,
@@ -199,6 +200,7 @@ async fn steps(
             owner: &task.owner,
             now,
             sources: wanted.sources,
+            vendor_ends,
             staged: stage.is_some(),
         },
         progress: context.progress.clone(),
@@ -221,6 +223,7 @@ async fn steps(
         owner: &task.owner,
         now,
         sources,
+        vendor_ends,
         staged: stage.is_some(),
     };
     let by_value: HashMap<&Value, &LedgerRow> = rows

@@ -712,7 +712,7 @@ async fn values_stay_in_their_place() {
 }
 
 #[tokio::test]
-async fn check_tells_the_certificate_that_it_saw() {
+async fn the_certificate_that_was_seen_can_be_pinned() {
     let lab = lab_with(&[], |mut options| {
         options.transport = Transport::Tls;
         options
@@ -720,10 +720,9 @@ async fn check_tells_the_certificate_that_it_saw() {
     .await;
     for mechanism in ["xdr-blocklist", "xdr-ioc"] {
         let xdr = target(&lab, mechanism);
-        let facts = xdr.open().await.unwrap();
-        let findings = xdr.examine(&facts).await.unwrap();
-        let seen = findings.iter().find(|it| it.subject == "certificate");
-        let pin = seen.unwrap().message.clone();
+        let (opened, seen) = sdk::http::witnessing(xdr.open()).await;
+        opened.unwrap();
+        let pin = seen[0].fingerprint.clone();
         let pinned = make(
             &lab,
             mechanism,
