@@ -231,7 +231,7 @@ impl Connection {
         Ok(system)
     }
 
-    /// Findings that every mechanism has: version, certificate, high availability.
+    /// Findings that every mechanism has: version, high availability.
     pub(crate) async fn examine(&self, facts: &Facts) -> Result<Vec<Finding>> {
         let ok = |subject: &'static str, message: String| Finding {
             level: Level::Ok,
@@ -247,9 +247,6 @@ impl Connection {
                 self.place.part.name()
             ),
         )];
-        if let Some(fingerprint) = self.client.seen_fingerprint() {
-            findings.push(ok("certificate", fingerprint));
-        }
         if matches!(self.place.part, Part::Group(_)) {
             return Ok(findings);
         }

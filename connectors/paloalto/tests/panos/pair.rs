@@ -263,10 +263,17 @@ async fn check_shows_the_certificate() {
         options
     })
     .await;
-    let target = lab.target("tags");
-    let facts = target.open().await.unwrap();
-    let findings = target.examine(&facts).await.unwrap();
-    let shown = findings
+    let group = TargetGroup {
+        name: "edge".to_owned(),
+        members: vec![Member {
+            target: lab.target("tags"),
+            kinds: Vec::new(),
+        }],
+    };
+    let context = Context::new(Environment::new(lab.clock.clone()));
+    let checked = sdk::action::check(&group, &context).await;
+    let shown = checked.devices[0]
+        .findings
         .iter()
         .find(|finding| finding.subject == "certificate")
         .unwrap();

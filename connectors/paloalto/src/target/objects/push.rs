@@ -153,7 +153,13 @@ impl Objects {
         let serials: Vec<String> = match owed {
             Some(Owed::Nothing) if !changed => return Ok(()),
             Some(Owed::Some(devices)) if !changed => {
-                devices.into_iter().map(|device| device.serial).collect()
+                let serials: Vec<String> = devices.into_iter().map(|it| it.serial).collect();
+                // One that is not told is reached with all.
+                if serials.iter().any(String::is_empty) {
+                    Vec::new()
+                } else {
+                    serials
+                }
             }
             _ => Vec::new(),
         };
