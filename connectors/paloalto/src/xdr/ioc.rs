@@ -5,10 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sdk::http::Response;
 use sdk::indicator::{Kind, Value};
-use sdk::ownership::{Mark, Note};
+use sdk::ownership::Note;
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
     KindSupport, Level, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey,
@@ -18,6 +17,9 @@ use sdk::{Error, ErrorKind, Result, async_trait};
 use serde_json::{Value as Json, json};
 
 use super::api::{self, Ioc, NewIoc, PAGE};
+use super::rule::{
+    NO_END, end, number_of, plain_severity, shows_no_comment, sort, spelling, value,
+};
 use super::tenant::Tenant;
 
 /// Most IOCs in one call that writes: the API's limit is not documented, other clients send as many. A tenant that
@@ -27,9 +29,6 @@ const BATCH: usize = 1_000;
 const LOOKUP: usize = PAGE;
 /// Characters that we write into a comment. Its true limit is not documented.
 const COMMENT: usize = 256;
-/// What is written for "no end", 2100-01-01: the vendor's pages differ on its word for it, and null means the
-/// tenant's default of 7 to 180 days.
-const NO_END: i64 = 4_102_444_800_000;
 /// How often a listing begins anew when entries moved while it was read.
 const TRIES: usize = 3;
 const SEVERITIES: [&str; 5] = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"];
@@ -431,62 +430,6 @@ fn as_theirs(write: &Write, ioc: &Ioc) -> NewIoc {
         vendors: ioc.vendors.clone().filter(|vendors| !vendors.is_null()),
         class: ioc.class.clone(),
     }
-}
-
-/// `SEV_040_HIGH` is how the list writes what is written as `HIGH`.
-fn plain_severity(listed: &str) -> &str {
-    listed.rsplit_once('_').map_or(listed, |(_, name)| name)
-}
-
-/// The end, if there is one: no end is written `-1`, `Never` or null, or was written so by us. What we write for none
-/// can be an end too: then our marks have one.
-fn end(listed: &Json, marks: &[Mark]) -> Option<DateTime<Utc>> {
-    let is_end = !marks.is_empty() && marks.iter().all(|mark| mark.until.is_some());
-    let milliseconds = listed
-        .as_i64()
-        .filter(|&it| it > 0 && (it != NO_END || is_end))?;
-    DateTime::from_timestamp_millis(milliseconds)
-}
-
-/// Whether there are IOCs, and none has the field that our marks stand in.
-fn shows_no_comment(iocs: &[Ioc]) -> bool {
-    !iocs.is_empty() && iocs.iter().all(|ioc| ioc.comment.is_none())
-}
-
-const fn sort(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Ipv4 | Kind::Ipv6 => "IP",
-        Kind::Domain => "DOMAIN_NAME",
-        _ => "HASH",
-    }
-}
-
-/// What an IOC is about, if an indicator of ours can be equal to it.
-fn value(ioc: &Ioc) -> Option<Value> {
-    let kinds: &[Kind] = match ioc.sort.as_str() {
-        "IP" => &[Kind::Ipv4, Kind::Ipv6],
-        "DOMAIN_NAME" => &[Kind::Domain],
-        "HASH" => match ioc.indicator.trim().len() {
-            32 => &[Kind::Md5],
-            64 => &[Kind::Sha256],
-            _ => &[],
-        },
-        _ => &[],
-    };
-    kinds
-        .iter()
-        .find_map(|kind| Value::parse(*kind, ioc.indicator.trim()).ok())
-}
-
-/// The rule's number in a handle.
-fn number_of(id: &str) -> &str {
-    id.split_once(' ').map_or(id, |(number, _)| number)
-}
-
-/// The value in the vendor's spelling: ours, unless the handle has another.
-fn spelling(id: &str, value: &Value) -> String {
-    id.split_once(' ')
-        .map_or_else(|| value.to_string(), |(_, spelling)| spelling.to_owned())
 }
 
 fn spelled(write: &Write) -> String {

@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod blocklist;
 mod ioc;
+mod rule;
 mod tenant;
 
 use std::sync::Arc;
