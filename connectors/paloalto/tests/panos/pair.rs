@@ -38,7 +38,7 @@ impl Lab {
     }
 }
 
-async fn sync(
+pub(super) async fn sync(
     lab: &Lab,
     numbers: std::ops::Range<usize>,
     store: Option<&Arc<dyn Store>>,

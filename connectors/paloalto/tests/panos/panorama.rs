@@ -1,10 +1,17 @@
 //! Device groups of a Panorama: the fake against item 50, and the client against the fake.
 
+use std::sync::Arc;
+
 use sdk::ErrorKind;
 use sdk::fake::{Fault, FaultAction};
+use sdk::indicator::Kind;
+use sdk::report::{Status, Verified};
+use sdk::store::{MemoryStore, Store};
 use sdk::target::{Batch, Level, Scope, Target};
+use sdk::testing::builders::value;
 use serde_json::json;
 
+use super::pair::sync;
 use super::{Lab, add, all_done, ipv4, lab_with, removal, write};
 
 const SERIALS: [&str; 2] = ["012801000001", "012801000002"];
@@ -70,7 +77,7 @@ impl Lab {
 }
 
 /// One entry, stored in the candidate.
-async fn stored(lab: &Lab) -> std::sync::Arc<dyn Target> {
+async fn stored(lab: &Lab) -> Arc<dyn Target> {
     let (target, ..) = lab.ready("objects").await;
     add(&*target, &[write(ipv4("45.83.0.1"), 3)]).await;
     target
@@ -235,6 +242,56 @@ async fn a_firewall_that_was_not_reached_is_named_and_pushed_to_alone() {
     assert_eq!(lab.on_both("45.83.0.1").await, [true, true]);
     let staged = lab.target("objects");
     assert_eq!(staged.staged().unwrap().pending().await.unwrap(), None);
+}
+
+/// Whole runs, with a store and without: the firewall that is away is named each time, and nothing is written anew.
+#[tokio::test]
+async fn a_run_names_the_firewall_that_is_away_until_it_is_back() {
+    for with_store in [false, true] {
+        let lab = group(&[]).await;
+        let store: Option<Arc<dyn Store>> =
+            with_store.then(|| Arc::new(MemoryStore::default()) as Arc<dyn Store>);
+        let run = async || {
+            sync(
+                &lab,
+                0..3,
+                store.as_ref(),
+                json!({ "mechanism": "objects" }),
+            )
+            .await
+        };
+        let address = value(Kind::Ipv4, 0).to_string();
+        let address = address.trim_end_matches("/32");
+        lab.connect(SERIALS[1], "no").await;
+        let first = run().await;
+        assert_eq!(
+            (first.status, first.added),
+            (Status::Partial, 3),
+            "{first:?}"
+        );
+        assert_eq!(first.verified, Verified::Pending);
+        let again = run().await;
+        assert_eq!(again.status, Status::Failed, "{again:?}");
+        assert_eq!((again.exit_code(), again.unchanged), (75, 3));
+        for report in [&first, &again] {
+            let told = report.error.as_deref().unwrap();
+            assert!(
+                told.contains(SERIALS[1]) && !told.contains(SERIALS[0]),
+                "{told}"
+            );
+        }
+        assert_eq!(lab.on_both(address).await, [true, false]);
+        lab.connect(SERIALS[1], "yes").await;
+        let back = run().await;
+        assert_eq!(
+            (back.status, back.verified),
+            (Status::Ok, Verified::Yes),
+            "{back:?}"
+        );
+        assert_eq!(lab.on_both(address).await, [true, true]);
+        let nothing = run().await;
+        assert_eq!((nothing.status, nothing.requests.write), (Status::Ok, 0));
+    }
 }
 
 #[tokio::test]
