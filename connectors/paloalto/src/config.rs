@@ -299,11 +299,17 @@ impl Config {
                     .hint("set `mechanism`, or name the firewalls in `target` instead"),
             );
         }
-        if self.target.is_some() && !others {
-            return Err(Error::config(
-                "`target` and `device_group` are both set, and `objects` is the only mechanism",
-            )
-            .hint("a device group is pushed to all of its firewalls: take `target` out"));
+        let unused = [
+            ("target", self.target.is_some()),
+            ("vsys", self.vsys.is_some()),
+        ];
+        if let Some((field, _)) = unused.iter().find(|(_, is_set)| *is_set && !others) {
+            return Err(Error::config(format!(
+                "`{field}` and `device_group` are both set, and `objects` is the only mechanism"
+            ))
+            .hint(format!(
+                "a device group is pushed to all of its firewalls: take `{field}` out"
+            )));
         }
         let group = |name: &String| {
             let place = Place {
@@ -433,6 +439,10 @@ mod tests {
             (
                 "target",
                 json!({ "hostname": "p", "mechanism": "objects", "target": "0123", "device_group": "Edge" }),
+            ),
+            (
+                "`vsys`",
+                json!({ "hostname": "p", "mechanism": "objects", "vsys": "vsys2", "device_group": "Edge" }),
             ),
         ] {
             let error = devices(config).unwrap_err().to_string();

@@ -13,7 +13,7 @@ use sdk::target::{Batch, Outcome, Scope};
 use sdk::testing::builders::{deployment, indicator, reading, value};
 use serde_json::{Value as Json, json};
 
-use super::{Lab, ipv4, lab, lab_with, write};
+use super::{Lab, add, ipv4, lab, lab_with, write};
 
 const PAIR: [&str; 2] = ["012801000001", "012801000002"];
 
@@ -140,6 +140,28 @@ async fn a_passive_device_alone_is_a_run_to_make_again() {
                 .has("svc-cordon")
         );
     }
+}
+
+/// A failover between the change and its commit: nothing is dropped, and nobody is kept from committing.
+#[tokio::test]
+async fn what_a_failover_left_uncommitted_is_committed_later() {
+    let lab = lab_with(&[], |options| options.set("pair", "active")).await;
+    let (target, ..) = lab.ready("objects").await;
+    add(&*target, &[write(ipv4("45.83.0.1"), 3)]).await;
+    lab.becomes(PAIR[0], "passive").await;
+    let error = target.staged().unwrap().commit().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Standby, "{error}");
+    assert!(
+        !lab.op("<show><commit-locks/></show>")
+            .await
+            .has("svc-cordon")
+    );
+    lab.becomes(PAIR[0], "active").await;
+    let (next, ..) = lab.ready("objects").await;
+    let staged = next.staged().unwrap();
+    assert!(staged.pending().await.unwrap().is_some());
+    staged.commit().await.unwrap();
+    assert!(lab.blocks("45.83.0.1").await);
 }
 
 #[tokio::test]
