@@ -39,6 +39,9 @@ pub enum ErrorKind {
     Guard,
     /// The clocks are too far apart to write anything that depends on time.
     Clock,
+    /// The device takes no changes now, because the other one of its pair does. It is skipped: its rows are not
+    /// counted as failed, and nothing is verified there.
+    Standby,
     /// Interrupted.
     Cancelled,
     /// A defect of ours.
@@ -72,11 +75,13 @@ struct Inner {
 }
 
 impl Error {
-    /// An error that trying again does not mend. `Unavailable` and `RateLimited` start as
+    /// An error that trying again does not mend. `Unavailable`, `RateLimited` and `Standby` start as
     /// [`Retry::Later`], because that is what these words mean.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry = match kind {
-            ErrorKind::Unavailable | ErrorKind::RateLimited => Retry::Later(None),
+            ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Standby => {
+                Retry::Later(None)
+            }
             _ => Retry::Never,
         };
         Self(Box::new(Inner {

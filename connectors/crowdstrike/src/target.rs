@@ -422,9 +422,6 @@ impl Target for Falcon {
         if let Some(region) = self.login.region().await {
             found(Level::Ok, "region", region, None);
         }
-        if let Some(fingerprint) = self.client.seen_fingerprint() {
-            found(Level::Ok, "certificate", fingerprint, None);
-        }
         let response = self.client.send(api::page(api::LIVE, 1, None)).await?;
         if response.status == StatusCode::FORBIDDEN {
             let hint = "give the API client the scope IOC Management: Read";

@@ -13,6 +13,8 @@ use sdk::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
 
+use crate::api::{Part, Place};
+
 /// A PAN-OS firewall, reached directly or through Panorama, or a Cortex XDR tenant.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,10 @@ pub(crate) struct Config {
     /// PAN-OS: where `hostname` is a Panorama, the serial number of the firewall to reach through it, or several.
     #[serde(default)]
     pub(crate) target: Option<OneOrMany>,
+    /// PAN-OS, `objects`: where `hostname` is a Panorama, the device group that gets the objects, or several. Panorama
+    /// pushes them to all of its firewalls.
+    #[serde(default)]
+    pub(crate) device_group: Option<OneOrMany>,
     /// PAN-OS, `tags`: start of the two tags that put an address into the dynamic address group, `TAG-a` and `TAG-b`; for
     /// `objects` the tag of its objects. 1 to 20 of a-z, A-Z, 0-9, `_` and `-`. Do not change it while something is
     /// blocked.
@@ -153,7 +159,7 @@ fn default_group_size() -> usize {
     500
 }
 
-/// A firewall as it is reached.
+/// A device as it is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     /// URL of the management interface.
@@ -162,10 +168,8 @@ pub(crate) struct Device {
     pub(crate) account: String,
     /// The host alone.
     pub(crate) host: String,
-    /// The virtual system.
-    pub(crate) vsys: String,
-    /// Serial number of the firewall behind Panorama.
-    pub(crate) serial: Option<String>,
+    /// Which part of which device.
+    pub(crate) place: Place,
 }
 
 impl Device {
@@ -173,8 +177,8 @@ impl Device {
     pub(crate) fn name(&self) -> String {
         format!(
             "{}/{}",
-            self.serial.as_deref().unwrap_or(&self.host),
-            self.vsys
+            self.place.serial.as_deref().unwrap_or(&self.host),
+            self.place.part.name()
         )
     }
 }
@@ -187,8 +191,8 @@ impl Config {
         })
     }
 
-    /// The firewalls, each with each of its virtual systems. Checks what the schema cannot say of PAN-OS.
-    pub(crate) fn devices(&self) -> Result<Vec<Device>> {
+    /// The management interface. Checks what the schema cannot say of PAN-OS.
+    fn management(&self) -> Result<Url> {
         let hostname = self
             .hostname
             .as_deref()
@@ -226,6 +230,12 @@ impl Config {
         if self.capacity == Some(0) {
             return Err(Error::config("`capacity` is 0"));
         }
+        Ok(base)
+    }
+
+    /// The firewalls, each with each of its virtual systems.
+    pub(crate) fn firewalls(&self) -> Result<Vec<Device>> {
+        let base = self.management()?;
         let vsys: Vec<&str> = match &self.vsys {
             None => vec!["vsys1"],
             Some(names) => names.names().iter().map(String::as_str).collect(),
@@ -252,21 +262,63 @@ impl Config {
             return Err(Error::config("`target` does not name firewalls")
                 .hint("their serial numbers, as Panorama shows them under Managed Devices"));
         }
-        let host = base.host_str().unwrap_or_default().to_owned();
-        let port = base.port_or_known_default().unwrap_or(443);
         let mut devices = Vec::new();
         for serial in serials {
             for vsys in &vsys {
-                devices.push(Device {
-                    base: base.to_string(),
-                    account: format!("{host}:{port}"),
-                    host: host.clone(),
-                    vsys: (*vsys).to_owned(),
+                let place = Place {
+                    part: Part::System((*vsys).to_owned()),
                     serial: serial.clone(),
-                });
+                };
+                devices.push(device(&base, place));
             }
         }
         Ok(devices)
+    }
+
+    /// The device groups of a Panorama; none where objects go to firewalls themselves.
+    pub(crate) fn groups(&self) -> Result<Vec<Device>> {
+        let Some(names) = &self.device_group else {
+            return Ok(Vec::new());
+        };
+        let base = self.management()?;
+        let is_name = |name: &String| {
+            !name.trim().is_empty()
+                && !name.contains(['\'', '"'])
+                && !name.chars().any(char::is_control)
+        };
+        if names.names().is_empty() || !names.names().iter().all(is_name) {
+            return Err(
+                Error::config("`device_group` does not name device groups of a Panorama")
+                    .hint("their names, as Panorama shows them under Device Groups"),
+            );
+        }
+        let others = self.mechanisms().iter().any(|name| *name != "objects");
+        if self.mechanisms().is_empty() || !self.mechanisms().contains(&"objects") {
+            return Err(
+                Error::config("`device_group` is for the mechanism `objects` alone")
+                    .hint("set `mechanism`, or name the firewalls in `target` instead"),
+            );
+        }
+        let unused = [
+            ("target", self.target.is_some()),
+            ("vsys", self.vsys.is_some()),
+        ];
+        if let Some((field, _)) = unused.iter().find(|(_, is_set)| *is_set && !others) {
+            return Err(Error::config(format!(
+                "`{field}` and `device_group` are both set, and `objects` is the only mechanism"
+            ))
+            .hint(format!(
+                "a device group is pushed to all of its firewalls: take `{field}` out"
+            )));
+        }
+        let group = |name: &String| {
+            let place = Place {
+                part: Part::Group(name.clone()),
+                serial: None,
+            };
+            device(&base, place)
+        };
+        Ok(names.names().iter().map(group).collect())
     }
 
     /// The kinds that go to a mechanism; empty where it gets all that it takes, `None` where none.
@@ -280,6 +332,17 @@ impl Config {
             .into_iter()
             .map(|(_, name)| name)
             .collect()
+    }
+}
+
+fn device(base: &Url, place: Place) -> Device {
+    let host = base.host_str().unwrap_or_default().to_owned();
+    let port = base.port_or_known_default().unwrap_or(443);
+    Device {
+        base: base.to_string(),
+        account: format!("{host}:{port}"),
+        host,
+        place,
     }
 }
 
@@ -304,7 +367,8 @@ mod tests {
     use serde_json::json;
 
     fn devices(config: serde_json::Value) -> Result<Vec<Device>> {
-        Config::read(config)?.devices()
+        let config = Config::read(config)?;
+        Ok([config.firewalls()?, config.groups()?].concat())
     }
 
     #[test]
@@ -324,6 +388,28 @@ mod tests {
     }
 
     #[test]
+    fn device_groups_are_devices_beside_firewalls() {
+        let found = devices(
+            json!({ "hostname": "panorama.example.org", "api_key": "k", "target": "0123",
+            "mechanism": { "ipv4": "tags", "domain": "objects" }, "device_group": ["Edge EU", "Edge US"] }),
+        )
+        .unwrap();
+        let names: Vec<String> = found.iter().map(Device::name).collect();
+        assert_eq!(
+            names,
+            [
+                "0123/vsys1",
+                "panorama.example.org/Edge EU",
+                "panorama.example.org/Edge US"
+            ]
+        );
+        assert_eq!(
+            found[1].place.part.path(),
+            "/config/devices/entry[@name='localhost.localdomain']/device-group/entry[@name='Edge EU']"
+        );
+    }
+
+    #[test]
     fn mistakes_name_the_field() {
         for (field, config) in [
             ("hostname", json!({ "api_key": "k" })),
@@ -338,6 +424,26 @@ mod tests {
             ("group_size", json!({ "hostname": "fw", "group_size": 1 })),
             ("capacity", json!({ "hostname": "fw", "capacity": 0 })),
             ("hostnam", json!({ "hostnam": "fw" })),
+            (
+                "device_group",
+                json!({ "hostname": "p", "mechanism": "objects", "device_group": "it's" }),
+            ),
+            (
+                "device_group",
+                json!({ "hostname": "p", "mechanism": "objects", "device_group": [] }),
+            ),
+            (
+                "objects",
+                json!({ "hostname": "p", "device_group": "Edge" }),
+            ),
+            (
+                "target",
+                json!({ "hostname": "p", "mechanism": "objects", "target": "0123", "device_group": "Edge" }),
+            ),
+            (
+                "`vsys`",
+                json!({ "hostname": "p", "mechanism": "objects", "vsys": "vsys2", "device_group": "Edge" }),
+            ),
         ] {
             let error = devices(config).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");

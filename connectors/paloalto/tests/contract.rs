@@ -67,6 +67,27 @@ async fn tags_with_a_password_behind_panorama() {
     }
 }
 
+/// In a device group of a Panorama, pushed to two firewalls.
+#[tokio::test]
+async fn objects_in_a_device_group() {
+    let harshest = ["busy", "progress", "draft"];
+    let harshest = harshest
+        .into_iter()
+        .zip(["twice", "time", "pending"])
+        .fold(Switches::default(), |switches, (name, position)| {
+            switches.with(name, position)
+        });
+    for switches in [Switches::default(), harshest] {
+        let options = SuiteOptions::default()
+            .setting("mechanism", "objects")
+            .setting("panorama", vec!["012801000001", "012801000002"])
+            .setting("device_group", "Edge EU");
+        run_combination(paloalto::connector(), "objects", switches, &options)
+            .await
+            .assert_passed();
+    }
+}
+
 /// A device that fetches its lists at their interval by itself.
 #[tokio::test]
 async fn edl_on_a_device_that_polls() {

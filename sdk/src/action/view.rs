@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::http::{SeenCertificate, witnessing};
 use crate::indicator::Kind;
 use crate::ownership::{Owner, Viewer, observe};
+use crate::store::LedgerRow;
 use crate::sync::{Context, TargetGroup, proving, recalled};
-use crate::target::{Finding, Foreign, Level, Scope, Target};
+use crate::target::{Finding, Foreign, Held, Level, Scope, Target};
 
 /// What `list_blocked` gives.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -53,28 +55,14 @@ pub async fn blocked(
     let nobody = Owner::new("nobody")?;
     for member in &target.members {
         let target = &*member.target;
-        target.open().await?;
+        let read = held(target, context).await;
+        target.close().await;
+        let (ledger, listing) = read?;
         let key = target.key();
-        let ledger = match &context.store {
-            Some(store) => store.ledger(&key.to_string()).await?,
-            None => Vec::new(),
-        };
         let viewer = Viewer {
             installation: &context.environment.installation,
             owner: &nobody,
             formerly: &[],
-        };
-        let listing = if target.capabilities().foreign == Foreign::Unseen {
-            if context.store.is_none() {
-                return Err(Error::config(format!(
-                    "{} needs a store: the vendor shows nothing of what is there",
-                    target.capabilities().mechanism
-                ))
-                .hint("add [store] to the configuration, or give --store"));
-            }
-            recalled(&ledger, context.environment.clock.now())
-        } else {
-            target.list(Scope::All).await?
         };
         let now = context.environment.clock.now();
         let proving = proving(&ledger, &listing, target.capabilities(), now);
@@ -104,6 +92,27 @@ pub async fn blocked(
         count: entries.len(),
         entries,
     })
+}
+
+/// What the ledger knows of a target, and what the vendor shows.
+async fn held(target: &dyn Target, context: &Context) -> Result<(Vec<LedgerRow>, Vec<Held>)> {
+    target.open().await?;
+    let ledger = match &context.store {
+        Some(store) => store.ledger(&target.key().to_string()).await?,
+        None => Vec::new(),
+    };
+    if target.capabilities().foreign != Foreign::Unseen {
+        return Ok((ledger, target.list(Scope::All).await?));
+    }
+    if context.store.is_none() {
+        return Err(Error::config(format!(
+            "{} needs a store: the vendor shows nothing of what is there",
+            target.capabilities().mechanism
+        ))
+        .hint("add [store] to the configuration, or give --store"));
+    }
+    let listing = recalled(&ledger, context.environment.clock.now());
+    Ok((ledger, listing))
 }
 
 /// What `check` gives.
@@ -176,8 +185,10 @@ pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
             clock_ahead_seconds: None,
             findings: Vec::new(),
         };
-        let findings = look(&*member.target, context, &mut device).await;
-        for finding in findings.unwrap_or_else(|error| vec![no_access(&error)]) {
+        let (findings, seen) = witnessing(look(&*member.target, context, &mut device)).await;
+        member.target.close().await;
+        let findings = findings.unwrap_or_else(|error| vec![no_access(&error)]);
+        for finding in certificates(&seen).into_iter().chain(findings) {
             device.findings.push(CheckedFinding {
                 level: level_name(finding.level).to_owned(),
                 subject: finding.subject.into_owned(),
@@ -206,6 +217,31 @@ async fn look(
         .vendor_time
         .map(|vendor| (context.environment.clock.now() - vendor).num_seconds());
     target.examine(&facts).await
+}
+
+/// What each host showed, ready to be pinned.
+fn certificates(seen: &[SeenCertificate]) -> Vec<Finding> {
+    let finding = |shown: &SeenCertificate| {
+        let fingerprint = &shown.fingerprint;
+        let mut message = fingerprint.clone();
+        if seen.len() > 1 {
+            message.push_str(" shown by ");
+            message.push_str(&shown.host);
+        }
+        Finding {
+            level: if shown.trusted {
+                Level::Ok
+            } else {
+                Level::Missing
+            },
+            subject: "certificate".into(),
+            message,
+            hint: (!shown.trusted).then(|| {
+                format!("not trusted: compare it on the device, then set tls_fingerprint = \"{fingerprint}\"")
+            }),
+        }
+    };
+    seen.iter().map(finding).collect()
 }
 
 fn no_access(error: &Error) -> Finding {

@@ -16,6 +16,7 @@ use super::request::{Disposition, Request, Response, Safety};
 use super::retry::{self, Budget, Told};
 use super::tls::{self, Fingerprint, Seen};
 use super::transport::{Broken, Settings, Transport};
+use super::witness;
 use crate::clock::Clock;
 use crate::connector::Environment;
 use crate::error::{Error, ErrorKind, Result, Retry};
@@ -226,6 +227,9 @@ impl Client {
             request,
         };
         let answer = attempt.run(&url).await;
+        if let Some(shown) = self.0.transport.seen() {
+            witness::note(&address::host(&self.0.base), shown);
+        }
         let status = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         tracing::debug!(
             method = %attempt.request.method,
@@ -288,12 +292,6 @@ impl Client {
             let ahead = date - self.0.clock.now();
             *self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
         }
-    }
-
-    /// SHA-256 of the leaf certificate that the server last showed, whether it was accepted or not, in
-    /// hex; `None` over plain http.
-    pub fn seen_fingerprint(&self) -> Option<String> {
-        self.0.transport.seen().map(|seen| seen.to_string())
     }
 }
 

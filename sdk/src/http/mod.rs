@@ -16,6 +16,7 @@ mod retry;
 mod tests;
 mod tls;
 mod transport;
+mod witness;
 
 pub use auth::{Authenticate, NoAuth, StaticHeader};
 pub use client::{Client, ClientBuilder};
@@ -26,3 +27,4 @@ pub use poll::{poll, poll_from};
 pub use request::{Body, Disposition, Request, Response, Safety};
 pub use retry::seconds as read_wait;
 pub use tls::ClientCertificate;
+pub use witness::{SeenCertificate, witnessing};

@@ -560,19 +560,19 @@ async fn a_private_ca_is_trusted_when_given_and_only_then() {
     let environment = environment();
     let (server, counter) = counting(&environment, Transport::Tls).await;
     let stranger = client(&server.url, &environment);
-    let error = stranger.send(get()).await.unwrap_err();
+    let (answer, seen) = witnessing(stranger.send(get())).await;
+    let error = answer.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
+    let [shown] = &seen[..] else {
+        panic!("shown, though refused: {seen:?}");
+    };
+    assert!(!shown.trusted);
+    assert!(server.url.ends_with(&shown.host), "{shown:?}");
     let hint = error.hint_text().unwrap();
-    assert!(
-        hint.contains("ca_file") && hint.contains("tls_fingerprint"),
-        "{hint}"
-    );
+    let pin = format!("tls_fingerprint = \"{}\"", shown.fingerprint);
+    assert!(hint.contains("ca_file") && hint.contains(&pin), "{hint}");
     assert_eq!(counter.load(Ordering::SeqCst), 0);
     assert_eq!(stranger.calls(), calls(1, 0, 0), "nothing to repeat");
-    assert!(
-        stranger.seen_fingerprint().is_some(),
-        "shown, though refused"
-    );
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
@@ -605,8 +605,9 @@ async fn a_pin_replaces_the_chain_and_nothing_else_is_accepted() {
     let environment = environment();
     let (server, counter) = counting(&environment, Transport::Tls).await;
     let probe = client(&server.url, &environment);
-    probe.send(get()).await.unwrap_err();
-    let shown = probe.seen_fingerprint().unwrap();
+    let (refused, seen) = witnessing(probe.send(get())).await;
+    refused.unwrap_err();
+    let shown = seen[0].fingerprint.clone();
     let pinned = |fingerprint: &str| {
         ClientBuilder::new(&server.url, &environment)
             .unwrap()
@@ -615,8 +616,14 @@ async fn a_pin_replaces_the_chain_and_nothing_else_is_accepted() {
             .build()
     };
     let client = pinned(&shown.to_uppercase()).unwrap();
-    client.send(get()).await.unwrap();
-    assert_eq!(client.seen_fingerprint(), Some(shown.clone()));
+    // A connection that is used again showed its certificate to whoever used it first.
+    for _ in 0..2 {
+        let (answer, seen) = witnessing(client.send(get())).await;
+        answer.unwrap();
+        assert_eq!(seen.len(), 1);
+        assert!(seen[0].trusted);
+        assert_eq!(seen[0].fingerprint, shown);
+    }
 
     let error = pinned(&"ab".repeat(32))
         .unwrap()
@@ -625,8 +632,8 @@ async fn a_pin_replaces_the_chain_and_nothing_else_is_accepted() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains(&shown), "{error}");
-    assert!(error.hint_text().unwrap().contains("tls_fingerprint"));
-    assert_eq!(counter.load(Ordering::SeqCst), 1);
+    assert!(error.hint_text().unwrap().contains(&shown));
+    assert_eq!(counter.load(Ordering::SeqCst), 2);
     assert_eq!(pinned("abc").unwrap_err().kind(), ErrorKind::Config);
 }
 
@@ -706,6 +713,19 @@ async fn credentials_are_marked_sensitive_before_they_are_sent() {
     assert!(!auth.0.load(Ordering::SeqCst), "a login has no credentials");
     let headers = client.credentials(&get()).await.unwrap();
     assert!(headers[AUTHORIZATION].is_sensitive());
+}
+
+#[tokio::test]
+async fn https_to_a_port_without_it_is_a_mistake_in_the_configuration() {
+    let environment = environment();
+    let (server, counter) = counting(&environment, Transport::Http).await;
+    let client = client(&server.url.replace("http://", "https://"), &environment);
+    let error = client.send(get()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("TLS"), "{error}");
+    assert!(error.hint_text().unwrap().contains("port"));
+    assert_eq!(counter.load(Ordering::SeqCst), 0);
+    assert_eq!(client.calls().retried, 0, "it stays so");
 }
 
 #[tokio::test]

@@ -63,17 +63,25 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
-/// The fingerprint that the server last showed, accepted or not.
+/// A certificate that a server showed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) fingerprint: Fingerprint,
+    /// Whether it was accepted.
+    pub(super) trusted: bool,
+}
+
+/// What the server last showed, accepted or not.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Mutex<Option<Fingerprint>>>);
+pub(super) struct Seen(Arc<Mutex<Option<Shown>>>);
 
 impl Seen {
-    pub(super) fn get(&self) -> Option<Fingerprint> {
+    pub(super) fn get(&self) -> Option<Shown> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, fingerprint: Fingerprint) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
+    fn set(&self, shown: Shown) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 }
 
@@ -188,30 +196,32 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if server_name.to_str().eq_ignore_ascii_case(&self.host) {
-            let shown = Fingerprint::of(end_entity);
-            self.seen.set(shown);
-            if let Some(pin) = self.pin {
-                return if pin == shown {
-                    Ok(ServerCertVerified::assertion())
-                } else {
-                    Err(ApplicationVerificationFailure.into())
-                };
-            }
-        }
-        let chains = self.chains.get_or_init(|| {
-            Verifier::new_with_extra_roots(self.authorities.clone(), self.provider.clone())
-        });
-        match chains {
-            Ok(chains) => chains.verify_server_cert(
+        let by_chain = || {
+            let chains = self.chains.get_or_init(|| {
+                Verifier::new_with_extra_roots(self.authorities.clone(), self.provider.clone())
+            });
+            chains.as_ref().map_err(Clone::clone)?.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
                 ocsp_response,
                 now,
-            ),
-            Err(error) => Err(error.clone()),
+            )
+        };
+        if !server_name.to_str().eq_ignore_ascii_case(&self.host) {
+            return by_chain();
         }
+        let fingerprint = Fingerprint::of(end_entity);
+        let verdict = match self.pin {
+            None => by_chain(),
+            Some(pin) if pin == fingerprint => Ok(ServerCertVerified::assertion()),
+            Some(_) => Err(ApplicationVerificationFailure.into()),
+        };
+        self.seen.set(Shown {
+            fingerprint,
+            trusted: verdict.is_ok(),
+        });
+        verdict
     }
 
     fn verify_tls12_signature(

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 use url::Url;
 
 use super::address;
 use super::request::{Body, Request, Response};
-use super::tls::{Fingerprint, Seen};
+use super::tls::{Fingerprint, Seen, Shown};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -80,7 +80,7 @@ impl Transport {
         &self.client
     }
 
-    pub(super) fn seen(&self) -> Option<Fingerprint> {
+    pub(super) fn seen(&self) -> Option<Shown> {
         self.settings.seen.get()
     }
 
@@ -195,7 +195,7 @@ impl Transport {
     /// What a refused certificate means; `None` for TLS trouble of another sort.
     fn untrusted(&self, error: &rustls::Error) -> Option<Error> {
         let host = address::host(&self.settings.host);
-        let seen = self.settings.seen.get();
+        let seen = self.settings.seen.get().map(|shown| shown.fingerprint);
         let config = |message: String| {
             let error = Error::config(message).with("host", &host);
             match seen {
@@ -203,20 +203,29 @@ impl Transport {
                 None => error,
             }
         };
+        let pin = match seen {
+            Some(seen) => format!("tls_fingerprint = \"{seen}\""),
+            None => "tls_fingerprint".to_owned(),
+        };
         match error {
             rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
                 if self.settings.pin.is_some() =>
             {
                 Some(
                     config("the server's certificate is not the pinned one".to_owned()).hint(
-                        "if the certificate was renewed, compare its fingerprint on the device and update tls_fingerprint",
+                        format!("if the certificate was renewed, compare its fingerprint on the device and set {pin}"),
                     ),
                 )
             }
             rustls::Error::InvalidCertificate(reason) => Some(
                 config(format!("the server's certificate is not trusted: {reason}")).hint(
-                    "give its CA in ca_file or ca_pem, or compare the fingerprint on the device and set tls_fingerprint",
+                    format!("give its CA in ca_file or ca_pem, or compare the fingerprint on the device and set {pin}"),
                 ),
+            ),
+            // What answers there is no TLS record at all: usually plain http.
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(
+                config("the server does not speak TLS on this port".to_owned())
+                    .hint("check host and port: https needs the port that serves it"),
             ),
             rustls::Error::General(reason) => Some(
                 config(reason.to_lowercase())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::ownership::{Viewer, observe};
 use crate::plan::{Change, Guarded, Operation, Plan, Question, guard, plan};
@@ -190,6 +190,7 @@ async fn steps(
     if let Some(stage) = &stage {
         stage.begin(run_id, writes, &mut device.warnings).await?;
     }
+    let vendor_ends = ledger::vendor_ends(capabilities);
     let executor = Executor {
         target,
         viewer,
@@ -199,6 +200,7 @@ async fn steps(
             owner: &task.owner,
             now,
             sources: wanted.sources,
+            vendor_ends,
             staged: stage.is_some(),
         },
         progress: context.progress.clone(),
@@ -221,6 +223,7 @@ async fn steps(
         owner: &task.owner,
         now,
         sources,
+        vendor_ends,
         staged: stage.is_some(),
     };
     let by_value: HashMap<&Value, &LedgerRow> = rows
@@ -242,7 +245,9 @@ async fn steps(
         .iter()
         .map(|(place, until)| (&wanted.desired[*place].value, *until));
     book.reconcile(present, &by_value, gone).await?;
+    let standby = executed.stopped.as_ref().map(Error::kind) == Some(ErrorKind::Standby);
     device.verified = Some(match &enforced {
+        _ if standby => Verified::NotChecked,
         Err(_) | Ok(Enforced::Withheld) => Verified::Pending,
         Ok(Enforced::Yes | Enforced::Dropped) => {
             verify::read_back(

@@ -12,6 +12,9 @@ use crate::target::{Batch, CapacityPool, Foreign, Outcome, Proof, Removal, Scope
 
 use super::ledger::Book;
 
+/// Why a change was not done on a device that stands by: no failure of the change.
+pub(super) const STANDBY: &str = "standby";
+
 /// What became of the changes that were not done.
 #[derive(Debug)]
 pub(super) struct Undone {
@@ -148,8 +151,12 @@ impl Executor<'_> {
                 continue;
             }
             if let Some(error) = &self.result.stopped {
+                let reason = match error.kind() {
+                    ErrorKind::Standby => STANDBY,
+                    _ => "not-attempted",
+                };
                 let message = format!("not attempted: {error}");
-                self.give_up(batch, "not-attempted", &message);
+                self.give_up(batch, reason, &message);
             } else {
                 self.send(sort, batch, fresh, &mut queue).await;
             }
@@ -208,6 +215,8 @@ impl Executor<'_> {
                     let reason = if error.kind() == ErrorKind::Full {
                         self.fill(change.value.kind());
                         "capacity"
+                    } else if error.kind() == ErrorKind::Standby {
+                        STANDBY
                     } else if unseen && !fresh {
                         // The first call may have been applied, and nothing shows whether it was.
                         "unknown"
@@ -252,7 +261,10 @@ impl Executor<'_> {
         }
         let mut foreign = Vec::new();
         if unseen {
-            foreign = settle_unseen(unsure, fresh, &mut done, &mut undone, queue);
+            // A call is applied whole or not at all: that something of it was new only the second time proves that
+            // the lost one was not, and that what was there already is somebody else's.
+            let may_be_ours = !fresh && done.is_empty();
+            foreign = settle_unseen(unsure, fresh, may_be_ours, &mut done, &mut undone, queue);
         } else if !unsure.is_empty() {
             self.look(unsure, fresh, &mut done, &mut undone, queue)
                 .await;
@@ -416,11 +428,13 @@ impl Executor<'_> {
 }
 
 /// Settles changes whose fate is unknown where there is nothing to look at: they are sent once more, and then
-/// what is there already can only be told from somebody else's by our own intent, which the ledger has. Gives
-/// back the values that somebody else has there.
+/// what is there already can only be told from somebody else's by our own intent, which the ledger has, unless
+/// nothing of the first call can have been applied (`may_be_ours` is false). Gives back the values that somebody else
+/// has there.
 fn settle_unseen(
     unsure: Vec<(Change, Option<Error>)>,
     fresh: bool,
+    may_be_ours: bool,
     done: &mut Vec<Change>,
     undone: &mut Vec<Undone>,
     queue: &mut VecDeque<(Vec<Change>, bool)>,
@@ -435,7 +449,7 @@ fn settle_unseen(
                 reason: "unknown",
                 message: format!("sent twice without an answer: {cause}"),
             }),
-            None if !fresh => done.push(change),
+            None if may_be_ours => done.push(change),
             None => {
                 foreign.push(change.value.clone());
                 undone.push(Undone {
@@ -478,6 +492,7 @@ fn stops(error: &Error) -> bool {
             | ErrorKind::Denied
             | ErrorKind::Unavailable
             | ErrorKind::RateLimited
+            | ErrorKind::Standby
             | ErrorKind::Cancelled
             | ErrorKind::Config
             | ErrorKind::Internal

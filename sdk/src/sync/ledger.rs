@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::Result;
 use crate::indicator::Value;
-use crate::ownership::Owner;
-use crate::plan::{Change, What};
+use crate::ownership::{Owner, later};
+use crate::plan::{Change, Operation, What};
 use crate::store::{LedgerRow, RowState, Store};
 use crate::target::{Capabilities, Held, Proof};
 
@@ -19,9 +19,9 @@ use super::execute::Undone;
 /// How long a vendor that shows nothing is not asked again about a value that somebody else has there.
 const FOREIGN_FOR: TimeDelta = TimeDelta::hours(24);
 
-/// How long after the end on record an entry of ours is certainly gone where the vendor takes it away: clocks
-/// differ, and a run that was killed while it moved the end is followed by another.
-const OUTLIVED: TimeDelta = TimeDelta::hours(24);
+/// How much later than on record the vendor may end an entry of ours: clocks differ by up to five minutes, ends
+/// are rounded, and a call may wait for its turn before the vendor counts from it.
+const LATE: TimeDelta = TimeDelta::minutes(30);
 
 /// What the ledger says that a vendor holds which shows nothing. What was only about to be added counts as
 /// there and not acting, so that it is sent again where it is wanted and taken away where it is not.
@@ -51,28 +51,42 @@ pub(crate) fn recalled(rows: &[LedgerRow], now: DateTime<Utc>) -> Vec<Held> {
         .collect()
 }
 
-/// The rows that still prove something of what is held. A vendor that takes entries away at their end took ours
-/// away: what acts there long after the end on record, somebody else has made since, who may have as good a
-/// reason as we had.
+/// Whether the vendor takes entries away at their end.
+pub(super) fn vendor_ends(capabilities: &Capabilities) -> bool {
+    let deletes = capabilities.native_end.and_then(|native| native.deletes);
+    deletes == Some(true)
+}
+
+/// The rows that still prove something of what is held. A vendor that takes entries away at their end takes ours
+/// away: once the end on record has passed, what acts there until later than that, somebody else has made, who
+/// may have as good a reason as we had.
 pub(crate) fn proving<'a>(
     rows: &'a [LedgerRow],
     held: &[Held],
     capabilities: &Capabilities,
     now: DateTime<Utc>,
 ) -> Cow<'a, [LedgerRow]> {
-    let vendor_ends = capabilities
-        .native_end
-        .is_some_and(|native| native.deletes == Some(true));
-    let outlived = |row: &LedgerRow| row.until.is_some_and(|until| until + OUTLIVED <= now);
-    if capabilities.proof != Proof::Ledger || !vendor_ends || !rows.iter().any(outlived) {
+    let passed = |row: &LedgerRow| row.until.is_some_and(|until| until <= now);
+    if capabilities.proof != Proof::Ledger || !vendor_ends(capabilities) || !rows.iter().any(passed)
+    {
         return Cow::Borrowed(rows);
     }
-    let acting: HashSet<&Value> = held
+    // An entry may have several owners here, and ends with the last of them.
+    let mut last: HashMap<&Value, Option<DateTime<Utc>>> = HashMap::new();
+    for row in rows {
+        let known = last.entry(&row.value).or_insert(row.until);
+        *known = later(*known, row.until);
+    }
+    let others: HashSet<&Value> = held
         .iter()
         .filter(|held| held.expires.is_none_or(|end| end > now))
+        .filter(|held| match last.get(&held.value) {
+            Some(Some(last)) if *last <= now => held.expires.is_none_or(|end| end > *last + LATE),
+            _ => false,
+        })
         .map(|held| &held.value)
         .collect();
-    let proves = |row: &&LedgerRow| !(outlived(row) && acting.contains(&row.value));
+    let proves = |row: &&LedgerRow| !others.contains(&row.value);
     Cow::Owned(rows.iter().filter(proves).cloned().collect())
 }
 
@@ -123,6 +137,8 @@ pub(super) struct Book<'a> {
     pub(super) now: DateTime<Utc>,
     /// Sources to record for a value.
     pub(super) sources: HashMap<Value, String>,
+    /// Whether the vendor takes entries away at their end.
+    pub(super) vendor_ends: bool,
     /// Whether what was taken off is only stored: it stays on record until that is enforced, because
     /// what is dropped instead is there again, and ours.
     pub(super) staged: bool,
@@ -141,7 +157,9 @@ impl Book<'_> {
         }
     }
 
-    /// Before a batch: what is about to happen. Additions were absent from the listing just taken.
+    /// Before a batch: what is about to happen. Additions were absent from the listing just taken. Where the
+    /// vendor ends entries, an end that moves is on record before the vendor has it: an entry that acts beyond
+    /// the end on record is taken for somebody else's.
     pub(super) async fn intend(&self, changes: &[Change]) -> Result<()> {
         let Some(store) = self.store else {
             return Ok(());
@@ -154,6 +172,13 @@ impl Book<'_> {
                     change.until,
                     RowState::Adding { was_absent: true },
                 )),
+                What::Update | What::Renew if self.vendor_ends => {
+                    let Operation::Update(write) = &change.operation else {
+                        return None;
+                    };
+                    let until = later(change.until, write.held_expires);
+                    Some(self.row(&change.value, until, RowState::Settled))
+                }
                 _ => None,
             })
             .collect();

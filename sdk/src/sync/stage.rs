@@ -256,7 +256,10 @@ fn may_come(error: &Error) -> bool {
     error.is_fate_unknown()
         || matches!(
             error.kind(),
-            ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Cancelled
+            ErrorKind::Unavailable
+                | ErrorKind::RateLimited
+                | ErrorKind::Standby
+                | ErrorKind::Cancelled
         )
 }
 

@@ -12,6 +12,7 @@ use crate::report::{
 };
 
 use super::device::DeviceRun;
+use super::execute::STANDBY;
 use super::want::NOT_HERE;
 use super::{Context, Member, TargetGroup, Task};
 
@@ -363,6 +364,8 @@ impl Tally {
                     self.report.skipped.foreign += 1;
                     self.skipped(value, "foreign", &undone.message);
                 }
+                // The device itself is named, with its reason.
+                STANDBY => {}
                 reason => {
                     status = Status::Partial;
                     self.report.failed += 1;

@@ -409,16 +409,22 @@ async fn what_was_revoked_does_not_come_back_with_an_older_version() {
     assert_eq!(stage.enforced(0), []);
 }
 
-/// Where the vendor ends entries, what stands there long after the end of ours was made by somebody else.
+/// Where the vendor ends entries, what stands there after the end of ours was made by somebody else.
 #[tokio::test]
 async fn what_was_made_after_the_end_of_ours_is_not_ours() {
+    for hours in [2, 3, 30] {
+        made_after_the_end(hours).await;
+    }
+}
+
+async fn made_after_the_end(hours: i64) {
     let stage = Stage::new(vec![Flavour::ledger_native()]);
     let one = values(1);
     let end = start() + TimeDelta::hours(2);
     let short = indicator(&one[0]).until(Some(end)).build();
     stage.push(batch("manual", vec![short], &[])).await;
     assert_eq!(stage.enforced(0), one);
-    stage.clock.advance(TimeDelta::hours(30));
+    stage.clock.advance(TimeDelta::hours(hours));
     assert!(stage.enforced(0).is_empty());
     assert!(stage.vendors[0].add_foreign("memory", &one[0]));
     let revoked = indicator(&one[0]).revoked().build();

@@ -546,12 +546,6 @@ async fn works_over_tls_with_the_given_authority() {
     let targets =
         (crowdstrike::connector().targets)(fake.configuration.clone(), &environment).unwrap();
     let facts = targets[0].open().await.unwrap();
-    let findings = targets[0].examine(&facts).await.unwrap();
-    assert!(
-        findings
-            .iter()
-            .any(|finding| finding.subject == "certificate")
-    );
     // The client's clock runs, the vendor's stands.
     let apart = facts.vendor_time.unwrap() - start_time();
     assert!(apart >= TimeDelta::zero() && apart < TimeDelta::minutes(1));

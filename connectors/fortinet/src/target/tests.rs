@@ -5,6 +5,7 @@ use sdk::connector::Environment;
 use sdk::fake::{Fake, FakeOptions, Fault, FaultAction, Transport};
 use sdk::indicator::{Kind, Value};
 use sdk::ownership::{Owner, container_mark};
+use sdk::sync::{Context, Member, TargetGroup};
 use sdk::target::{Batch, Level, Outcome, Removal, Scope, Target, Write};
 use sdk::{Clock, ErrorKind};
 use serde_json::{Value as Json, json};
@@ -87,6 +88,61 @@ async fn item_01_a_private_ca_is_needed_and_plain_http_refused() {
         panic!("plain http was taken");
     };
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+/// What `check` says of each device's certificate: level and fingerprint.
+async fn certificates(configuration: &Json) -> Vec<(String, String)> {
+    let group = TargetGroup {
+        name: "edge".to_owned(),
+        members: targets(configuration, "push-feed")
+            .into_iter()
+            .map(|target| Member {
+                target,
+                kinds: Vec::new(),
+            })
+            .collect(),
+    };
+    let context = Context::new(Environment::new(clock()));
+    let checked = sdk::action::check(&group, &context).await;
+    checked
+        .devices
+        .into_iter()
+        .map(|device| {
+            let mut told = device.findings.into_iter();
+            let seen = told.find(|found| found.subject == "certificate").unwrap();
+            (seen.level, seen.message)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn item_01_check_tells_each_firewalls_certificate_as_it_can_be_pinned() {
+    let mut options = options().set("devices", 2);
+    options.transport = Transport::Tls;
+    let fake = start(options).await;
+    let mut stranger = fake.configuration.clone();
+    stranger.as_object_mut().unwrap().remove("ca_pem");
+    let seen = certificates(&stranger).await;
+    let [(first, one), (second, other)] = seen.as_slice() else {
+        panic!("{seen:?}");
+    };
+    assert_eq!((first.as_str(), second.as_str()), ("missing", "missing"));
+    assert_ne!(one, other, "each its own");
+    // The pin is one firewall's.
+    stranger["firewalls"].as_array_mut().unwrap().truncate(1);
+    stranger["tls_fingerprint"] = json!(one);
+    assert_eq!(
+        certificates(&stranger).await,
+        [("ok".to_owned(), one.clone())]
+    );
+    let trusted = certificates(&fake.configuration).await;
+    assert_eq!(
+        trusted,
+        [
+            ("ok".to_owned(), one.clone()),
+            ("ok".to_owned(), other.clone())
+        ]
+    );
 }
 
 #[tokio::test]

@@ -129,10 +129,13 @@ impl Answer {
             Some(16) => said(ErrorKind::Denied)
                 .hint("give the administrator's role this right of the XML API"),
             Some(15) => said(ErrorKind::Conflict)
-                .hint("the passive device of a pair refuses changes: name the active one"),
+                .hint("the device denies this operation: look at its state, and at the administrator's role"),
             _ if self.is_busy() => said(ErrorKind::Unavailable).retry(Retry::Later(None)),
             _ if LOCKED.iter().any(|part| text.contains(part)) => said(ErrorKind::Conflict)
                 .hint("somebody holds a lock: have it released, or run again later"),
+            _ if tells_no_vsys(&text) && self.code != Some(12) => {
+                said(ErrorKind::Config).hint("name virtual systems in `vsys` by their ids, like `vsys1`")
+            }
             Some(7 | 13) => said(ErrorKind::NotFound),
             Some(1..=5 | 11 | 21) => said(ErrorKind::Unavailable),
             _ => said(ErrorKind::Rejected),
@@ -158,6 +161,33 @@ pub(crate) fn disposition(response: &Response) -> Option<Disposition> {
                     || root.attribute("status") == Some("unauth"))
         });
     refused.then_some(Disposition::Refused)
+}
+
+/// Whether an answer comes from the XML API at all, or from what stands in its way and may go away. Everything else is
+/// another server.
+pub(crate) fn is_of_the_api(response: &Response) -> bool {
+    let begins = response.body.trim_ascii_start();
+    response.status.is_server_error()
+        || response.status.as_u16() == 403
+        || begins.starts_with(b"<response")
+        || begins.starts_with(b"<?xml")
+}
+
+/// What an answer of another server means.
+pub(crate) fn not_pan_os(response: &Response) -> Error {
+    Error::config("the server at `hostname` does not answer as PAN-OS does")
+        .with("status", response.status.as_u16())
+        .with("begins", response.excerpt())
+        .hint("name the management interface of a firewall or of a Panorama, with its port")
+}
+
+/// Whether words say that a virtual system is not there. The vendor's own are not documented.
+fn tells_no_vsys(text: &str) -> bool {
+    let said = text.to_ascii_lowercase();
+    said.contains("vsys")
+        && ["not exist", "not found", "unknown", "no such"]
+            .iter()
+            .any(|word| said.contains(word))
 }
 
 fn refused(text: &str) -> Error {

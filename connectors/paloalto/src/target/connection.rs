@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::{DateTime, Utc};
 use sdk::connector::Environment;
-use sdk::http::{Authenticate, Client, ClientBuilder, Request};
+use sdk::http::{Authenticate, Client, ClientBuilder, Request, Response};
 use sdk::target::{Calls, Facts, Finding, Level};
 use sdk::{Error, ErrorKind, Result, Secret, async_trait};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::api::{self, Answer, Place};
+use crate::api::{self, Answer, Part, Place};
 use crate::config::{Config, Device};
 
 static KEY_HEADER: LazyLock<HeaderName> = LazyLock::new(|| HeaderName::from_static("x-pan-key"));
@@ -54,10 +54,7 @@ impl Connection {
         Ok(Self {
             access,
             client,
-            place: Place {
-                vsys: device.vsys.clone(),
-                serial: device.serial.clone(),
-            },
+            place: device.place.clone(),
             device: device.clone(),
         })
     }
@@ -66,16 +63,52 @@ impl Connection {
         self.client.calls()
     }
 
-    /// Sends a call. What the device says to it comes back, refusals too.
-    pub(crate) async fn ask(&self, request: Request, what: &str) -> Result<Answer> {
-        let told = |error: Error| match &self.device.serial {
-            Some(serial) => error.with("device", format!("{} behind {}", serial, self.device.host)),
-            None => error.with("device", &self.device.host),
-        };
+    async fn exchange(&self, request: Request) -> Result<Response> {
         // Never closed, so there is always one to wait for.
         let _turn = self.access.turns.acquire().await;
-        let response = self.client.send(request).await.map_err(told)?;
-        Answer::read(&response, what).map_err(told)
+        self.client
+            .send(request)
+            .await
+            .map_err(|error| self.told(error))
+    }
+
+    /// Says of which device an error is.
+    fn told(&self, error: Error) -> Error {
+        match &self.place.serial {
+            Some(serial) => error.with("device", format!("{} behind {}", serial, self.device.host)),
+            None => error.with("device", &self.device.host),
+        }
+    }
+
+    /// Sends a call. What the device says to it comes back, refusals too, but for that of a device that stands by.
+    pub(crate) async fn ask(&self, request: Request, what: &str) -> Result<Answer> {
+        let response = self.exchange(request).await?;
+        let answer = Answer::read(&response, what).map_err(|error| self.told(error))?;
+        match self.stands_by(&answer).await {
+            Some(state) => Err(self.told(standby(&state, &answer))),
+            None => Ok(answer),
+        }
+    }
+
+    /// The state of a device that refused a call because the other one of its pair is at work. The same refusal has
+    /// other causes, so the device is asked for its state.
+    async fn stands_by(&self, answer: &Answer) -> Option<String> {
+        if answer.is_success() || answer.code != Some(15) {
+            return None;
+        }
+        let state = self.pair_state().await.ok().flatten()?;
+        (!acts(&state)).then_some(state)
+    }
+
+    /// The state in a high-availability pair; `None` where it is in none.
+    async fn pair_state(&self) -> Result<Option<String>> {
+        let command = "<show><high-availability><state></state></high-availability></show>";
+        let response = self.exchange(api::show(&self.place, command)).await?;
+        let answer = Answer::read(&response, "high availability")?;
+        let state = answer
+            .root
+            .text_at(&["result", "group", "local-info", "state"]);
+        Ok(state.map(str::to_owned))
     }
 
     /// Sends a call that must succeed.
@@ -88,14 +121,22 @@ impl Connection {
         self.get(api::show(&self.place, command), what).await
     }
 
-    /// Version, model and clock. Panorama itself is refused: what is written to it reaches no firewall by itself.
+    /// Version, model and clock, of what must be a firewall, or a Panorama where the place is a device group.
+    ///
+    /// # Errors
+    /// Of kind `Config` whatever shows that `hostname`, `target` or `device_group` is not what it should be.
     pub(crate) async fn system(&self) -> Result<System> {
-        let answer = self
-            .show(
-                "<show><system><info></info></system></show>",
-                "system information",
-            )
-            .await?;
+        const WHAT: &str = "system information";
+        let command = "<show><system><info></info></system></show>";
+        let response = self.exchange(api::show(&self.place, command)).await?;
+        if !api::is_of_the_api(&response) {
+            return Err(self.told(api::not_pan_os(&response)));
+        }
+        let answer = Answer::read(&response, WHAT).map_err(|error| self.told(error))?;
+        let answer = match &self.place.serial {
+            Some(serial) if !answer.is_success() => return Err(self.not_relayed(serial, &answer)),
+            _ => answer.ok(WHAT).map_err(|error| self.told(error))?,
+        };
         let field = |name: &str| {
             answer
                 .root
@@ -111,15 +152,29 @@ impl Connection {
         let model = field("model");
         let is_panorama =
             model.eq_ignore_ascii_case("panorama") || model.to_ascii_lowercase().starts_with("m-");
-        if is_panorama {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "{} is a Panorama, which blocks nothing itself",
-                    self.device.host
-                ),
-            )
-            .hint("set `target` to the serial numbers of the firewalls behind it"));
+        let host = &self.device.host;
+        match (&self.place.part, &self.place.serial) {
+            (Part::System(_), _) if is_panorama => {
+                return Err(Error::config(format!(
+                    "{host} is a Panorama, which blocks nothing itself"
+                ))
+                .hint("set `target` to the serial numbers of the firewalls behind it"));
+            }
+            (Part::Group(_), _) if !is_panorama => {
+                return Err(Error::config(format!(
+                    "{host} is a firewall, and has no device groups"
+                ))
+                .hint("name a Panorama in `hostname`, or take `device_group` out"));
+            }
+            // A firewall that does not heed `target` would be taken for another one.
+            (_, Some(serial)) if !field("serial").is_empty() && field("serial") != *serial => {
+                return Err(Error::config(format!(
+                    "{host} answers as the firewall {}, not as {serial}",
+                    field("serial")
+                ))
+                .hint("name a Panorama in `hostname`, or take `target` out"));
+            }
+            _ => {}
         }
         Ok(System {
             version_text,
@@ -127,6 +182,37 @@ impl Connection {
             model,
             time: self.client.vendor_time(),
         })
+    }
+
+    /// What Panorama's refusal to relay a call means. Its words are not documented: only some say clearly that the
+    /// number is wrong, and otherwise the firewall may be back later.
+    fn not_relayed(&self, serial: &str, answer: &Answer) -> Error {
+        let text = answer.text();
+        let said = text.to_ascii_lowercase();
+        let is_wrong = [
+            "not supported",
+            "not exist",
+            "not found",
+            "unknown",
+            "invalid",
+        ]
+        .iter()
+        .any(|word| said.contains(word));
+        let kind = if is_wrong {
+            ErrorKind::Config
+        } else {
+            ErrorKind::Unavailable
+        };
+        let error = Error::new(
+            kind,
+            format!(
+                "{} does not reach the firewall {serial}: {text}",
+                self.device.host
+            ),
+        );
+        error.hint(
+            "look in Panorama under Managed Devices whether this serial number is there and connected; correct `target` if it is not there",
+        )
     }
 
     /// The same, refused below a version.
@@ -147,44 +233,54 @@ impl Connection {
 
     /// Findings that every mechanism has: version, high availability.
     pub(crate) async fn examine(&self, facts: &Facts) -> Result<Vec<Finding>> {
-        let mut findings = vec![Finding {
+        let ok = |subject: &'static str, message: String| Finding {
             level: Level::Ok,
-            subject: "access".into(),
-            message: format!(
+            subject: subject.into(),
+            message,
+            hint: None,
+        };
+        let mut findings = vec![ok(
+            "access",
+            format!(
                 "PAN-OS {} answers for {}",
                 facts.version.as_deref().unwrap_or("of an unknown version"),
-                self.device.vsys
+                self.place.part.name()
             ),
-            hint: None,
-        }];
-        let command = "<show><high-availability><state></state></high-availability></show>";
-        let answer = self
-            .ask(api::show(&self.place, command), "high availability")
-            .await?;
-        let state = answer
-            .root
-            .text_at(&["result", "group", "local-info", "state"])
-            .unwrap_or_default();
-        findings.push(match state {
-            "" | "active" | "active-primary" | "active-secondary" => Finding {
-                level: Level::Ok,
-                subject: "high availability".into(),
-                message: if state.is_empty() {
-                    "not in a pair".to_owned()
-                } else {
-                    format!("{state} in its pair")
-                },
-                hint: None,
-            },
-            other => Finding {
+        )];
+        if matches!(self.place.part, Part::Group(_)) {
+            return Ok(findings);
+        }
+        findings.push(match self.pair_state().await?.as_deref() {
+            None => ok("high availability", "not in a pair".to_owned()),
+            Some(state) if acts(state) => ok("high availability", format!("{state} in its pair")),
+            Some(other) => Finding {
                 level: Level::Warning,
                 subject: "high availability".into(),
-                message: format!("this device is {other} in its pair and may refuse changes"),
-                hint: Some("name the active device, or both as targets of their own".to_owned()),
+                message: format!(
+                    "this device is {other} in its pair: where it refuses changes it is skipped"
+                ),
+                hint: Some("name both devices of the pair, or the active one".to_owned()),
             },
         });
         Ok(findings)
     }
+}
+
+/// Whether a device in this state of its pair is at work.
+fn acts(state: &str) -> bool {
+    matches!(state, "active" | "active-primary" | "active-secondary")
+}
+
+fn standby(state: &str, answer: &Answer) -> Error {
+    Error::new(
+        ErrorKind::Standby,
+        format!(
+            "skipped: this device is {state} in its pair, and refuses changes: {}",
+            answer.text()
+        ),
+    )
+    .with("code", 15)
+    .hint("name the active device too; this one is tried again by the next run")
 }
 
 /// `10.2.9-h1` and the like.
@@ -279,6 +375,9 @@ impl Authenticate for Key {
             let response = client
                 .send(api::keygen(username, password.expose()))
                 .await?;
+            if !api::is_of_the_api(&response) {
+                return Err(api::not_pan_os(&response));
+            }
             let answer = match Answer::read(&response, "key generation") {
                 Err(error) if error.kind() == ErrorKind::Auth => {
                     held.refused = true;

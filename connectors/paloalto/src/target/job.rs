@@ -27,8 +27,24 @@ pub(super) struct Ended {
 /// # Errors
 /// A job that is not known any more, which a restart of the management plane brings about: it may have ended well.
 pub(super) async fn ended(connection: &Connection, id: &str, what: &str) -> Result<Ended> {
+    let job = finished(connection, id, what, |_| true).await?;
+    Ok(Ended {
+        // Where the success text stands proves nothing, the result does.
+        is_ok: job.text_at(&["result"]) == Some("OK"),
+        told: told(&job),
+    })
+}
+
+/// The same, and until what it did elsewhere is over too; gives back the job.
+pub(super) async fn finished(
+    connection: &Connection,
+    id: &str,
+    what: &str,
+    is_over: impl Fn(&Element) -> bool,
+) -> Result<Element> {
     let clock = connection.client.clock();
     let command = format!("<show><jobs><id>{}</id></jobs></show>", escape(id));
+    let is_over = &is_over;
     poll_from(clock, what, INTERVAL, INTERVAL, LIMIT, || async {
         let answer = connection
             .ask(api::show(&connection.place, command.clone()), what)
@@ -50,36 +66,26 @@ pub(super) async fn ended(connection: &Connection, id: &str, what: &str) -> Resu
         let Some(job) = answer.root.at(&["result", "job"]) else {
             return Err(Error::protocol(format!("{what}: no job in the answer")).with("job", id));
         };
-        if job.text_at(&["status"]) != Some("FIN") {
-            return Ok(None);
-        }
-        let mut told = Vec::new();
-        lines(job, &mut told);
-        Ok(Some(Ended {
-            // Where the success text stands proves nothing, the result does.
-            is_ok: job.text_at(&["result"]) == Some("OK"),
-            told: told.join("; "),
-        }))
+        let is_finished = job.text_at(&["status"]) == Some("FIN") && is_over(job);
+        Ok(is_finished.then(|| job.clone()))
     })
     .await
 }
 
-fn lines(job: &Element, told: &mut Vec<String>) {
+/// What a job, or a device in it, says of itself.
+pub(super) fn told(job: &Element) -> String {
+    let mut told = Vec::new();
     for part in ["details", "warnings"] {
         let mut stack: Vec<&Element> = job.child(part).into_iter().collect();
         while let Some(element) = stack.pop() {
             stack.extend(element.children.iter().rev());
             if !element.text.is_empty() {
-                told.push(
-                    element
-                        .text
-                        .split_whitespace()
-                        .collect::<Vec<_>>()
-                        .join(" "),
-                );
+                let words: Vec<&str> = element.text.split_whitespace().collect();
+                told.push(words.join(" "));
             }
         }
     }
+    told.join("; ")
 }
 
 /// The number of the last job of a type, if any is shown.

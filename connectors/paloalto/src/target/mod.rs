@@ -61,31 +61,36 @@ pub(crate) fn targets(
 }
 
 fn pan_os(config: &Config, environment: &Environment) -> Result<Vec<Arc<dyn Target>>> {
-    let devices = config.devices()?;
+    let firewalls = config.firewalls()?;
+    let groups = config.groups()?;
     let access = Arc::new(Access::new(config)?);
+    let connect = |device: &Device| {
+        Connection::new(config, device, Arc::clone(&access), environment)
+            .map_err(|error| error.with("device", device.name()))
+    };
     let mut targets: Vec<Arc<dyn Target>> = Vec::new();
-    for device in &devices {
-        let connect = || {
-            Connection::new(config, device, Arc::clone(&access), environment)
-                .map_err(|error| error.with("device", device.name()))
-        };
+    for device in &firewalls {
         if config
             .kinds_for(tags::CAPABILITIES.mechanism, true)
             .is_some()
         {
             let key = target_key(device, tags::CAPABILITIES.mechanism);
-            targets.push(Arc::new(Tags::new(config, connect()?, key)));
+            targets.push(Arc::new(Tags::new(config, connect(device)?, key)));
         }
         if let Some(kinds) = config.kinds_for(edl::CAPABILITIES.mechanism, false) {
             let key = target_key(device, edl::CAPABILITIES.mechanism);
-            targets.push(Arc::new(Edl::new(config, &kinds, connect()?, key)?));
+            targets.push(Arc::new(Edl::new(config, &kinds, connect(device)?, key)?));
         }
-        if config
-            .kinds_for(objects::CAPABILITIES.mechanism, false)
-            .is_some()
-        {
+    }
+    if config
+        .kinds_for(objects::CAPABILITIES.mechanism, false)
+        .is_some()
+    {
+        // What a device group holds reaches its firewalls from Panorama, and not from us.
+        let devices = if groups.is_empty() { firewalls } else { groups };
+        for device in &devices {
             let key = target_key(device, objects::CAPABILITIES.mechanism);
-            targets.push(Arc::new(Objects::new(config, connect()?, key)?));
+            targets.push(Arc::new(Objects::new(config, connect(device)?, key)?));
         }
     }
     Ok(targets)

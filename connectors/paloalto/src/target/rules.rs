@@ -4,24 +4,31 @@ use sdk::Result;
 use sdk::target::{Finding, Level};
 
 use super::connection::Connection;
-use crate::api;
 use crate::api::xml::Element;
+use crate::api::{self, Part};
 
 /// Whether an active rule that denies names one of these as source or destination. Rules that Panorama pushed do not
 /// stand in the device's own configuration, so their absence proves nothing.
 pub(super) async fn using(connection: &Connection, names: &[&str]) -> Result<Finding> {
-    let xpath = format!(
-        "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='{}']/rulebase/security/rules",
-        connection.place.vsys
-    );
-    let request = api::read_config(&connection.place, true, &xpath);
-    let answer = connection.ask(request, "security rules").await?;
+    let xpath = format!("{}/rulebase/security/rules", connection.place.part.path());
     let told = |level, message: String, hint: Option<&str>| Finding {
         level,
         subject: "rule".into(),
         message,
         hint: hint.map(str::to_owned),
     };
+    if matches!(connection.place.part, Part::Group(_)) {
+        return Ok(told(
+            Level::Warning,
+            format!(
+                "whether a rule of the device group uses {} is not looked at",
+                names.join(", ")
+            ),
+            Some("use it in a deny rule of the device group, commit, push"),
+        ));
+    }
+    let request = api::read_config(&connection.place, true, &xpath);
+    let answer = connection.ask(request, "security rules").await?;
     if !answer.is_success() && answer.code == Some(16) {
         return Ok(told(
             Level::Warning,

@@ -333,10 +333,10 @@ pub(super) fn failure(what: &str, response: &Response, advanced: bool) -> Error 
             ErrorKind::Auth,
             "cortex xdr refused the API key",
             if advanced {
-                "check `api_key`, `api_key_id` and the clock; a key of the level Standard needs \
-                 `advanced_api_key: false`"
+                "check `api_key`, `api_key_id` and the clock; for a key of the level Standard set \
+                 `advanced_api_key` to false"
             } else {
-                "check `api_key` and `api_key_id`; a key of the level Advanced needs `advanced_api_key: true`"
+                "check `api_key` and `api_key_id`; for a key of the level Advanced set `advanced_api_key` to true"
             },
         ),
         402 => (

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sdk::http::Response;
 use sdk::indicator::{Kind, Value};
+use sdk::ownership::Note;
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
     KindSupport, Level, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey,
@@ -17,6 +17,9 @@ use sdk::{Error, ErrorKind, Result, async_trait};
 use serde_json::{Value as Json, json};
 
 use super::api::{self, Ioc, NewIoc, PAGE};
+use super::rule::{
+    NO_END, end, number_of, plain_severity, shows_no_comment, sort, spelling, value,
+};
 use super::tenant::Tenant;
 
 /// Most IOCs in one call that writes: the API's limit is not documented, other clients send as many. A tenant that
@@ -26,9 +29,6 @@ const BATCH: usize = 1_000;
 const LOOKUP: usize = PAGE;
 /// Characters that we write into a comment. Its true limit is not documented.
 const COMMENT: usize = 256;
-/// What is written for "no end", 2100-01-01: the vendor's pages differ on its word for it, and null means the
-/// tenant's default of 7 to 180 days.
-const NO_END: i64 = 4_102_444_800_000;
 /// How often a listing begins anew when entries moved while it was read.
 const TRIES: usize = 3;
 const SEVERITIES: [&str; 5] = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"];
@@ -94,16 +94,18 @@ pub(super) struct Iocs {
     tenant: Tenant,
     key: TargetKey,
     severity: &'static str,
+    installation: String,
     /// Handles of rules that were switched off when last listed.
     disabled: Mutex<HashSet<Box<str>>>,
 }
 
 impl Iocs {
-    pub(super) fn new(tenant: Tenant, severity: &'static str) -> Self {
+    pub(super) fn new(tenant: Tenant, severity: &'static str, installation: &str) -> Self {
         Self {
             key: tenant.target_key(CAPABILITIES.mechanism),
             tenant,
             severity,
+            installation: installation.to_owned(),
             disabled: Mutex::default(),
         }
     }
@@ -161,15 +163,34 @@ impl Iocs {
         if api::status(response) != 200 {
             return Err(self.tenant.failure("indicators/get", response));
         }
-        let page: api::Page = response.json("cortex xdr's IOC list")?;
-        if !page.objects.is_empty() && page.objects.iter().all(|ioc| ioc.comment.is_none()) {
+        response.json("cortex xdr's IOC list")
+    }
+
+    /// The IOCs with these values. Where none of them has a comment, the whole list tells whether any would be shown.
+    async fn look_up(&self, values: &[String]) -> Result<Vec<Ioc>> {
+        let found = self.read_some(values).await?;
+        if shows_no_comment(&found) {
+            self.read_all().await?;
+        }
+        Ok(found)
+    }
+
+    /// Every IOC.
+    ///
+    /// # Errors
+    /// A tenant that shows no comment on any of them.
+    async fn read_all(&self) -> Result<Vec<Ioc>> {
+        let all = self.read(None).await?;
+        if shows_no_comment(&all) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "the tenant's IOC list shows no comments, and nothing else could prove what is ours",
             )
-            .hint("nothing was changed; IOCs of ours end by themselves"));
+            .hint(
+                "nothing was changed; if the tenant does show comments, give one IOC a comment in the console",
+            ));
         }
-        Ok(page)
+        Ok(all)
     }
 
     async fn insert(&self, iocs: &[NewIoc]) -> Vec<Outcome> {
@@ -317,15 +338,21 @@ impl Iocs {
         } else {
             format!("{} {}", ioc.rule_id, ioc.indicator)
         };
-        let note = match ioc.comment {
+        let note: Option<Box<str>> = match ioc.comment {
             Some(Json::String(text)) if !text.is_empty() => Some(text.into()),
             _ => None,
         };
+        let marks = Note::read(
+            note.as_deref().unwrap_or_default(),
+            &self.installation,
+            &value,
+        )
+        .marks;
         Some(Held {
             id: id.into(),
             value,
             note,
-            expires: end(&ioc.expiration_date),
+            expires: end(&ioc.expiration_date, &marks),
             container: None,
             blocks,
             allows: ioc.reputation.as_deref() == Some("GOOD"),
@@ -405,53 +432,6 @@ fn as_theirs(write: &Write, ioc: &Ioc) -> NewIoc {
     }
 }
 
-/// `SEV_040_HIGH` is how the list writes what is written as `HIGH`.
-fn plain_severity(listed: &str) -> &str {
-    listed.rsplit_once('_').map_or(listed, |(_, name)| name)
-}
-
-/// The end, if there is one: no end is written `-1`, `Never` or null, or was written so by us.
-fn end(listed: &Json) -> Option<DateTime<Utc>> {
-    let milliseconds = listed.as_i64().filter(|&it| it > 0 && it != NO_END)?;
-    DateTime::from_timestamp_millis(milliseconds)
-}
-
-const fn sort(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Ipv4 | Kind::Ipv6 => "IP",
-        Kind::Domain => "DOMAIN_NAME",
-        _ => "HASH",
-    }
-}
-
-/// What an IOC is about, if an indicator of ours can be equal to it.
-fn value(ioc: &Ioc) -> Option<Value> {
-    let kinds: &[Kind] = match ioc.sort.as_str() {
-        "IP" => &[Kind::Ipv4, Kind::Ipv6],
-        "DOMAIN_NAME" => &[Kind::Domain],
-        "HASH" => match ioc.indicator.trim().len() {
-            32 => &[Kind::Md5],
-            64 => &[Kind::Sha256],
-            _ => &[],
-        },
-        _ => &[],
-    };
-    kinds
-        .iter()
-        .find_map(|kind| Value::parse(*kind, ioc.indicator.trim()).ok())
-}
-
-/// The rule's number in a handle.
-fn number_of(id: &str) -> &str {
-    id.split_once(' ').map_or(id, |(number, _)| number)
-}
-
-/// The value in the vendor's spelling: ours, unless the handle has another.
-fn spelling(id: &str, value: &Value) -> String {
-    id.split_once(' ')
-        .map_or_else(|| value.to_string(), |(_, spelling)| spelling.to_owned())
-}
-
 fn spelled(write: &Write) -> String {
     spelling(write.id.as_deref().unwrap_or_default(), &write.value)
 }
@@ -480,8 +460,14 @@ impl Target for Iocs {
         };
         let response = self.tenant.send(api::page(0, None)).await?;
         if api::status(&response) == 200 {
-            match self.page(&response) {
-                Ok(page) => findings.push(told(
+            let page = self.page(&response)?;
+            let judged = if shows_no_comment(&page.objects) {
+                self.read_all().await.map(|_| ())
+            } else {
+                Ok(())
+            };
+            match judged {
+                Ok(()) => findings.push(told(
                     "ioc list",
                     format!(
                         "readable, comments shown; {} of up to {PAGE} on the first page",
@@ -533,10 +519,10 @@ impl Target for Iocs {
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let iocs = match scope {
-            Scope::All => self.read(None).await?,
+            Scope::All => self.read_all().await?,
             Scope::Values(values) => {
                 let texts: Vec<String> = values.iter().map(Value::to_string).collect();
-                let mut iocs = self.read_some(&texts).await?;
+                let mut iocs = self.look_up(&texts).await?;
                 iocs.retain(|ioc| value(ioc).is_some_and(|value| values.contains(&value)));
                 iocs
             }

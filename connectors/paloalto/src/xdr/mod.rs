@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod blocklist;
 mod ioc;
+mod rule;
 mod tenant;
 
 use std::sync::Arc;
@@ -27,7 +28,11 @@ pub(crate) fn targets(config: &Config, environment: &Environment) -> Result<Vec<
         }
         let tenant = tenant::Tenant::new(config, environment)?;
         if mechanism.mechanism == ioc::CAPABILITIES.mechanism {
-            targets.push(Arc::new(ioc::Iocs::new(tenant, severity)));
+            targets.push(Arc::new(ioc::Iocs::new(
+                tenant,
+                severity,
+                &environment.installation,
+            )));
         } else {
             targets.push(Arc::new(blocklist::Blocklist::new(
                 tenant,

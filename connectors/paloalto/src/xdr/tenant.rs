@@ -150,14 +150,6 @@ impl Tenant {
             message: format!("accepted as one of the level {level}"),
             hint: None,
         }];
-        if let Some(fingerprint) = self.client.seen_fingerprint() {
-            findings.push(Finding {
-                level: Level::Ok,
-                subject: "certificate".into(),
-                message: fingerprint,
-                hint: None,
-            });
-        }
         if let Some(seconds) = self.ahead() {
             let notable = seconds.abs() > NOTABLE_SECONDS;
             findings.push(Finding {

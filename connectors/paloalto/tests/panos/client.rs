@@ -43,6 +43,47 @@ async fn no_finite_end_becomes_for_ever_or_more_than_thirty_days() {
 }
 
 #[tokio::test]
+async fn an_end_does_not_follow_the_devices_clock() {
+    use sdk::fake::FakeOptions;
+    for ahead in [-60, -45, 45, 60] {
+        let clock = sdk::Clock::manual(start_time());
+        let device = clock.ahead(TimeDelta::seconds(ahead));
+        let fake = paloalto::fake::start(FakeOptions::plain(device))
+            .await
+            .unwrap();
+        let lab = super::Lab { fake, clock };
+        let (target, facts, _) = lab.ready("tags").await;
+        let apart = facts.vendor_time.unwrap() - start_time();
+        assert_eq!(apart, TimeDelta::seconds(ahead));
+        let ends = [70, 600, 2_592_000].map(TimeDelta::seconds);
+        let writes: Vec<Write> = ends
+            .iter()
+            .enumerate()
+            .map(|(number, end)| Write {
+                expires: Some(start_time() + *end),
+                ..write(ipv4(&format!("45.83.0.{number}")), 0)
+            })
+            .collect();
+        add(&*target, &writes).await;
+        let mut before = 0;
+        for (number, end) in ends.iter().enumerate() {
+            let address = format!("45.83.0.{number}");
+            lab.pass(end.num_seconds() - 1 - before);
+            assert!(lab.blocks(&address).await, "{ahead}: {end}");
+            let held = target.list(Scope::All).await.unwrap();
+            let held = held
+                .iter()
+                .find(|held| held.value == ipv4(&address))
+                .unwrap();
+            assert_eq!(held.expires, Some(start_time() + *end));
+            lab.pass(1);
+            assert!(!lab.blocks(&address).await, "{ahead}: {end}");
+            before = end.num_seconds();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_moved_end_needs_nothing_of_what_registering_again_does() {
     for position in ["error-and-refresh", "error-and-keep", "ok-and-refresh"] {
         for (first, second) in [(10, 20), (20, 10)] {

@@ -8,6 +8,8 @@ mod conformance;
 mod lists;
 mod objects;
 mod official;
+mod pair;
+mod panorama;
 mod whole;
 
 use std::sync::Arc;

@@ -20,10 +20,18 @@ async fn pan_os_python_drives_the_fake() {
     let fake = paloalto::fake::start(options.set("others", 620))
         .await
         .unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panos/drive.py");
-    let mut command = python.script(&script);
-    command
-        .arg(&fake.server.url)
-        .arg(fake.configuration["api_key"].as_str().unwrap());
-    official::run(&mut command);
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panos");
+    let key = fake.configuration["api_key"].as_str().unwrap();
+    let mut command = python.script(&scripts.join("drive.py"));
+    official::run(command.args([&fake.server.url, key]));
+
+    let mut options = FakeOptions::plain(Clock::system());
+    options.transport = Transport::Tls;
+    let options = options
+        .set("panorama", vec!["012801000001", "012801000002"])
+        .set("device_group", "Edge EU");
+    let fake = paloalto::fake::start(options).await.unwrap();
+    let key = fake.configuration["api_key"].as_str().unwrap();
+    let mut command = python.script(&scripts.join("drive_panorama.py"));
+    official::run(command.args([&fake.server.url, key, "Edge EU"]));
 }

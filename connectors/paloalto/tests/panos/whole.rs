@@ -51,7 +51,14 @@ async fn run(lab: &Lab, mechanism: &str, count: usize) -> (Report, usize) {
 
 /// Additions, nothing to do, removals.
 async fn costs(mechanism: &str) -> [usize; 3] {
-    let lab = lab_with(&[], |options| options.set("others", 0)).await;
+    costs_in(
+        lab_with(&[], |options| options.set("others", 0)).await,
+        mechanism,
+    )
+    .await
+}
+
+async fn costs_in(lab: Lab, mechanism: &str) -> [usize; 3] {
     let (report, adding) = run(&lab, mechanism, 1_000).await;
     assert_eq!(report.added, 1_000);
     let (report, nothing) = run(&lab, mechanism, 1_000).await;
@@ -81,5 +88,21 @@ async fn a_thousand_objects() {
     assert_eq!(
         costs("objects").await,
         [1 + 4 + 7 + 4, 1 + 4, 1 + 4 + 7 + 4]
+    );
+}
+
+/// The same, with the jobs of Panorama before anything is pushed, and the last push looked at where there was one; then
+/// the push, its job asked for three times.
+#[tokio::test]
+async fn a_thousand_objects_in_a_device_group() {
+    let lab = lab_with(&[], |options| {
+        options
+            .set("panorama", vec!["012801000001", "012801000002"])
+            .set("device_group", "Edge EU")
+    })
+    .await;
+    assert_eq!(
+        costs_in(lab, "objects").await,
+        [1 + 4 + 7 + 4 + 4, 1 + 4 + 2, 1 + 4 + 2 + 7 + 4 + 4]
     );
 }

@@ -178,6 +178,42 @@ async fn what_is_gone_already_is_done() {
     }
 }
 
+/// 69: the words of an outage are those for a hash that is not there. Only a tenant that answers otherwise is believed.
+#[tokio::test]
+async fn a_lone_500_counts_as_gone_only_from_a_tenant_that_answers() {
+    use sdk::fake::{Fault, FaultAction};
+    let trouble = || {
+        FaultAction::Answer {
+        status: 500,
+        headers: Vec::new(),
+        body: json!({ "reply": { "err_code": 500, "err_msg": "An error occurred while processing XDR public API" } })
+            .to_string(),
+    }
+    };
+    for there in [true, false] {
+        let position = if there { "there" } else { "missing" };
+        let lab = lab(&[("xdr_healthcheck", position)]).await;
+        lab.hashes(BLOCK, &[hash(0)]).await;
+        let xdr = target(&lab, "xdr-blocklist");
+        let one = removals(&hashes(0..1));
+        // Everything is down: it is still blocked, and not taken for gone.
+        lab.fake
+            .server
+            .fault(Fault::new(trouble()).times(usize::MAX));
+        let outcomes = xdr.apply(Batch::Remove(&one)).await;
+        let [Outcome::Failed(error)] = &outcomes[..] else {
+            panic!("{outcomes:?}");
+        };
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        lab.fake.server.faults.clear();
+        assert_eq!(lab.stopped().len(), 1);
+        assert_eq!(names(&xdr.apply(Batch::Remove(&one)).await), ["done"]);
+        // Gone, and the tenant answers, with or without the call for it.
+        assert_eq!(names(&xdr.apply(Batch::Remove(&one)).await), ["done"]);
+        assert!(calls(&lab, "healthcheck") > 0);
+    }
+}
+
 /// 65, 71: what spoils a group is found by halves; a 5xx that is none of the known ones says nothing.
 #[tokio::test]
 async fn an_unknown_500_is_not_taken_for_an_answer() {
@@ -398,6 +434,71 @@ async fn ends_are_written_in_milliseconds() {
     }
 }
 
+/// What stands for "no end" can be an end: our mark tells which.
+#[tokio::test]
+async fn an_end_on_the_day_that_stands_for_none_is_an_end() {
+    let lab = lab(&[]).await;
+    let xdr = target(&lab, "xdr-ioc");
+    let day: DateTime<Utc> = "2100-01-01T00:00:00Z".parse().unwrap();
+    let owner = sdk::ownership::Owner::new("acme").unwrap();
+    let writes: Vec<Write> = [(1, Some(day)), (2, None)]
+        .into_iter()
+        .map(|(number, end)| {
+            let value = value(Kind::Md5, number);
+            let note = sdk::ownership::Note {
+                marks: vec![sdk::ownership::Mark::new(owner.clone(), end)],
+                ..sdk::ownership::Note::default()
+            };
+            Write {
+                note: note.write("main", &value, 256).unwrap(),
+                ..write(value, end)
+            }
+        })
+        .collect();
+    assert_eq!(names(&xdr.apply(Batch::Add(&writes)).await), ["done"; 2]);
+    let ends: Vec<_> = held(&*xdr).await.iter().map(|held| held.expires).collect();
+    assert_eq!(ends, [Some(day), None]);
+}
+
+/// Rules without a comment, a whole page of them, say nothing of the tenant.
+#[tokio::test]
+async fn the_whole_list_tells_whether_comments_are_shown() {
+    let mut rules: Vec<Json> = (0..250)
+        .map(|number| ioc(&value(Kind::Ipv4, number).to_string(), "IP"))
+        .collect();
+    rules[249] = with(rules[249].clone(), "comment", json!("why"));
+    for order in ["oldest-first", "newest-first"] {
+        let lab = lab_with(&[("xdr_ioc_order", order)], |options| {
+            options
+                .set("xdr_ioc_comments", "written")
+                .set("xdr_iocs", json!(rules))
+        })
+        .await;
+        let xdr = target(&lab, "xdr-ioc");
+        let facts = xdr.open().await.unwrap();
+        assert_eq!(held(&*xdr).await.len(), 250);
+        let one = [value(Kind::Ipv4, 0)];
+        let found = xdr.list(Scope::Values(&one)).await.unwrap();
+        assert!(found.len() == 1 && found[0].note.is_none(), "{found:?}");
+        let findings = xdr.examine(&facts).await.unwrap();
+        assert!(
+            findings.iter().all(|it| it.level == Level::Ok),
+            "{findings:?}"
+        );
+    }
+    let none = lab_with(&[], |options| {
+        options
+            .set("xdr_ioc_comments", "none")
+            .set("xdr_iocs", json!(rules))
+    })
+    .await;
+    let xdr = target(&none, "xdr-ioc");
+    xdr.open().await.unwrap();
+    let one = [value(Kind::Ipv4, 0)];
+    let error = xdr.list(Scope::Values(&one)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
 /// 76: a disabled rule of ours is taken away and made anew, because writing it again leaves it off.
 #[tokio::test]
 async fn a_disabled_rule_is_made_anew() {
@@ -509,7 +610,7 @@ async fn a_moving_list_is_never_taken_for_complete() {
 async fn a_tenant_that_cannot_prove_ownership_is_refused() {
     for (setting, value) in [
         ("xdr_ioc_calls", json!(false)),
-        ("xdr_ioc_comments", json!(false)),
+        ("xdr_ioc_comments", json!("none")),
     ] {
         let lab = lab_with(&[], |options| {
             options
@@ -611,7 +712,7 @@ async fn values_stay_in_their_place() {
 }
 
 #[tokio::test]
-async fn check_tells_the_certificate_that_it_saw() {
+async fn the_certificate_that_was_seen_can_be_pinned() {
     let lab = lab_with(&[], |mut options| {
         options.transport = Transport::Tls;
         options
@@ -619,10 +720,9 @@ async fn check_tells_the_certificate_that_it_saw() {
     .await;
     for mechanism in ["xdr-blocklist", "xdr-ioc"] {
         let xdr = target(&lab, mechanism);
-        let facts = xdr.open().await.unwrap();
-        let findings = xdr.examine(&facts).await.unwrap();
-        let seen = findings.iter().find(|it| it.subject == "certificate");
-        let pin = seen.unwrap().message.clone();
+        let (opened, seen) = sdk::http::witnessing(xdr.open()).await;
+        opened.unwrap();
+        let pin = seen[0].fingerprint.clone();
         let pinned = make(
             &lab,
             mechanism,

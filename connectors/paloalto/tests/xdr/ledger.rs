@@ -168,3 +168,45 @@ async fn what_a_killed_run_never_sent_is_not_ours() {
     sync(&lab, MECHANISM, 0, &store).await;
     assert_eq!(lab.stopped(), [listed(3)]);
 }
+
+/// The answer to a call is lost, and the call with it: what is new the second time proves that nothing of the first was
+/// applied, so what is there already is somebody else's.
+#[tokio::test]
+async fn what_others_listed_before_a_lost_call_is_theirs() {
+    let lab = lab(&[]).await;
+    let store = memory();
+    let theirs = value(Kind::Sha256, 3);
+    assert!(lab.fake.state.add_foreign(MECHANISM, &theirs));
+    lab.fake.server.faults.push(
+        Fault::new(FaultAction::ResetBefore)
+            .on("POST", "blocklist")
+            .after(1)
+            .times(1),
+    );
+    let report = sync(&lab, MECHANISM, 5, &store).await;
+    assert_eq!(
+        (report.status, report.added, report.skipped.foreign),
+        (Status::Ok, 4, 1),
+        "{report:?}"
+    );
+    let report = sync(&lab, MECHANISM, 0, &store).await;
+    assert_eq!(report.removed.withdrawn, 4, "{report:?}");
+    assert_eq!(lab.stopped(), [listed(3)]);
+}
+
+/// The answer alone is lost: what was added by it is not forgotten.
+#[tokio::test]
+async fn what_a_call_without_an_answer_added_is_ours() {
+    let lab = lab(&[]).await;
+    let store = memory();
+    lab.fake.server.faults.push(
+        Fault::new(FaultAction::ResetAfter)
+            .on("POST", "blocklist")
+            .after(1)
+            .times(1),
+    );
+    let report = sync(&lab, MECHANISM, 5, &store).await;
+    assert_eq!((report.status, report.added), (Status::Ok, 5), "{report:?}");
+    sync(&lab, MECHANISM, 0, &store).await;
+    assert!(lab.stopped().is_empty());
+}

@@ -158,12 +158,9 @@ enum OneOrMany {
 }
 
 impl Console {
-    /// What is the same for every mechanism: certificate, version, token, scope.
+    /// What is the same for every mechanism: version, token, scope.
     pub(super) async fn examine(&self) -> Result<Examination> {
         let mut report = Examination::default();
-        if let Some(fingerprint) = self.client.seen_fingerprint() {
-            report.add(Level::Ok, "certificate", fingerprint);
-        }
         let response = self.client.send(api::info()).await?;
         let info = response.json::<api::Answer<Info>>("the console's version");
         match info

@@ -275,8 +275,7 @@ async fn works_over_tls_with_the_given_authority() {
             .remove(0)
     };
     let target = make(fake.configuration.clone());
-    let told = findings(&*target).await;
-    assert!(told.iter().any(|finding| finding.subject == "certificate"));
+    target.open().await.unwrap();
     let strangers = make(without(fake.configuration.clone(), "ca_pem"));
     assert!(strangers.open().await.is_err());
 }

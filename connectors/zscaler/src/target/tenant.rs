@@ -176,9 +176,6 @@ impl Tenant {
             .to_owned(),
             None,
         )];
-        if let Some(fingerprint) = self.client.seen_fingerprint() {
-            findings.push(finding(Level::Ok, "certificate", fingerprint, None));
-        }
         findings.push(finding(
             Level::Ok,
             "rights",

@@ -52,6 +52,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios![
     foreign::reboot,
     faults::killed_at_any_call,
     faults::one_call_lost,
+    faults::moved_end_of_a_killed_run,
     faults::process_dies_at_any_call,
     faults::unknown_fate_is_settled_by_looking,
     faults::retry_after,

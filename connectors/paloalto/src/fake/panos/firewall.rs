@@ -13,7 +13,7 @@ use super::lists::{self, Lists, Taking};
 use super::profile;
 use super::registered::{Address, Rules, Table, Taken};
 use super::schema;
-use super::tree::{self, Config};
+use super::tree::{self, Change, Config};
 use super::wire::{Call, Reply};
 use super::xml::Node;
 
@@ -29,6 +29,10 @@ pub(super) struct Firewall {
     pub(super) capacity: usize,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) config: Config,
+    /// What a Panorama pushed, where it is in a device group: taken over, and waiting for a push.
+    pub(super) pushed: Option<Config>,
+    /// On a Panorama: what was committed and is not handed to the firewalls yet.
+    pub(super) committed: Vec<Change>,
     pub(super) jobs: Jobs,
     pub(super) commit_locks: Locks,
     pub(super) config_locks: Locks,
@@ -78,6 +82,7 @@ impl Firewall {
             let over = match task {
                 Task::Commit(administrators) => self.commit(administrators.as_deref()),
                 Task::Refresh(list) => self.refresh(&list),
+                Task::Push(_) => (true, vec!["Push job is done".to_owned()]),
             };
             if let Some(job) = self.jobs.due(now).filter(|job| job.id == id) {
                 job.over = Some(over);
@@ -113,6 +118,8 @@ impl Firewall {
         if let Err(text) = schema::check(&active, true) {
             return failed(&text);
         }
+        self.committed
+            .extend(self.config.changes_of(administrators));
         self.config.activate(active, administrators);
         let lists = self.defined_lists();
         let names: Vec<&str> = lists
@@ -300,16 +307,8 @@ impl Firewall {
         else {
             return Reply::error(17, "invalid commit");
         };
-        if self.pair == "passive" {
-            return Reply::error(15, "operation denied on the passive device");
-        }
-        if let Some(lock) = self.commit_locks.against(administrator, "vsys1") {
-            return Reply::text_error(None, &format!("Configuration is locked by {}", lock.holder));
-        }
-        if self.busy > 0 {
-            self.busy -= 1;
-            let text = "Another commit/validate is in progress. Please try again later";
-            return Reply::text_error(Some(13), text);
+        if let Some(refusal) = self.no_commit_now(administrator) {
+            return refusal;
         }
         let administrators = command.down(&["partial", "admin"]).map(|names| {
             names
@@ -343,10 +342,29 @@ impl Firewall {
         Reply::enqueued(&format!("Commit job enqueued with jobid {id}"), id)
     }
 
+    /// Why nothing can be committed now.
+    pub(super) fn no_commit_now(&mut self, administrator: &str) -> Option<Reply> {
+        if self.pair == "passive" {
+            return Some(Reply::error(15, "operation denied on the passive device"));
+        }
+        if let Some(lock) = self.commit_locks.against(administrator, "vsys1") {
+            let text = format!("Configuration is locked by {}", lock.holder);
+            return Some(Reply::text_error(None, &text));
+        }
+        if self.busy > 0 {
+            self.busy -= 1;
+            let text = "Another commit/validate is in progress. Please try again later";
+            return Some(Reply::text_error(Some(13), text));
+        }
+        None
+    }
+
     /// What the groups in active deny rules hold, dynamic or static ones.
     pub(super) fn denied(&self, dynamic: bool) -> Vec<FakeEntry> {
         let mut denied = Vec::new();
-        for vsys in schema::systems(&self.config.active) {
+        let pushed = self.pushed.iter();
+        let pushed = pushed.flat_map(|pushed| schema::systems(&pushed.active));
+        for vsys in schema::systems(&self.config.active).chain(pushed) {
             for group in denying(vsys) {
                 if dynamic {
                     let entries = self.matched(vsys, group).into_iter();

@@ -7,6 +7,9 @@ use super::xml::Node;
 /// How long a job is at work, in seconds.
 const WORK: i64 = 2;
 
+/// How long firewalls are at work on a push after its job is over, in seconds.
+const ELSEWHERE: i64 = 4;
+
 /// Fastest that a client should ask, in seconds.
 const SLOWEST_POLL: i64 = 2;
 
@@ -20,6 +23,17 @@ pub(super) enum Task {
     Commit(Option<Vec<String>>),
     /// The fetch of a list.
     Refresh(String),
+    /// A push to firewalls.
+    Push(Push),
+}
+
+/// A push: the job is over before the firewalls are.
+#[derive(Clone, Debug)]
+pub(super) struct Push {
+    /// Whose changes; `None`: everybody's.
+    pub(super) administrators: Option<Vec<String>>,
+    /// Serial numbers; and, once it is over there, whether it went well and what the firewall says.
+    pub(super) devices: Vec<(String, Option<(bool, String)>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +81,22 @@ impl Jobs {
     pub(super) fn due(&mut self, now: DateTime<Utc>) -> Option<&mut Job> {
         self.all.iter_mut().find(|job| {
             job.over.is_none() && (job.ends() <= now || job.questions >= MOST_QUESTIONS)
+        })
+    }
+
+    /// The pushes that firewalls are done with by now.
+    pub(super) fn pushes_due(&mut self, now: DateTime<Utc>) -> impl Iterator<Item = &mut Push> {
+        self.all.iter_mut().filter_map(move |job| {
+            let is_time =
+                job.ends() + TimeDelta::seconds(ELSEWHERE) <= now || job.questions > MOST_QUESTIONS;
+            match &mut job.task {
+                Task::Push(push) if is_time && job.over.is_some() => push
+                    .devices
+                    .iter()
+                    .any(|(_, over)| over.is_none())
+                    .then_some(push),
+                _ => None,
+            }
         })
     }
 
@@ -121,6 +151,7 @@ impl Job {
         let kind = match self.task {
             Task::Commit(_) => "Commit",
             Task::Refresh(_) => "EDLRefresh",
+            Task::Push(_) => "CommitAll",
         };
         let lines = self.over.as_ref().map_or(&[][..], |(_, lines)| lines);
         let fields = [
@@ -159,6 +190,34 @@ impl Job {
                 ),
                 Node::new("warnings"),
             ])
+            .with(match &self.task {
+                Task::Push(push) => Some(push.node(&time(self.started))),
+                _ => None,
+            })
+    }
+}
+
+impl Push {
+    fn node(&self, started: &str) -> Node {
+        Node::new("devices").with(self.devices.iter().map(|(serial, over)| {
+            let (status, result) = match over {
+                None => ("commit in progress", "PEND"),
+                Some((true, _)) => ("commit succeeded", "OK"),
+                Some((false, _)) => ("commit failed", "FAIL"),
+            };
+            let line = over.as_ref().map(|(_, text)| {
+                Node::new("errors").with([Node::with_text("line", text.as_str())])
+            });
+            let message = Node::new("msg").with(line).with([Node::new("warnings")]);
+            Node::new("entry").with([
+                Node::with_text("serial-no", serial.as_str()),
+                Node::with_text("devicename", format!("edge-{serial}")),
+                Node::with_text("status", status),
+                Node::with_text("result", result),
+                Node::with_text("tstart", started),
+                Node::new("details").with([message]),
+            ])
+        }))
     }
 }
 

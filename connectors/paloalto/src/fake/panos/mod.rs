@@ -2,7 +2,9 @@
 //!
 //! Two administrators: `svc-cordon`, whose key and password stand in the configuration, and `ana`, with the password
 //! `Correct&Horse+1%`, who may do everything. `GET /fake` tells what a device has no call for: its log, how often
-//! jobs were asked for too fast, how many keys were generated; `GET /fake/blocked?value=…` whether something is blocked.
+//! jobs were asked for too fast, how many keys were generated; `GET /fake/blocked?value=…` whether something is blocked;
+//! `GET /fake/set?serial=…` cuts a firewall off from Panorama (`&connected=no`, `yes`), or moves it to another state in
+//! its pair (`&pair=passive`).
 //!
 //! Settings:
 //!
@@ -15,6 +17,8 @@
 //! | `login` | `key` or `password`: what the configuration holds | `key` |
 //! | `key_lifetime` | minutes that a generated key holds | unlimited |
 //! | `panorama` | serial numbers of firewalls behind a Panorama, which is then what answers | none |
+//! | `device_group` | name of a device group of Panorama that all these firewalls are in | none |
+//! | `push_refused_by` | serial numbers of firewalls that refuse every push | none |
 //! | `disconnected` | serial numbers that Panorama has no connection to | none |
 //! | `pair` | state in a high-availability pair: `active`, `passive` | none |
 //! | `rules` | whether groups and lists are made and used by deny rules | true |
@@ -23,9 +27,11 @@
 //! | `polls` | whether the device fetches lists at their interval by itself | false |
 
 mod firewall;
+mod folder;
 mod jobs;
 mod lists;
 mod operate;
+mod panorama;
 mod profile;
 mod registered;
 mod schema;
@@ -50,8 +56,10 @@ use serde_json::{Map, json};
 
 use super::Part;
 use firewall::Firewall;
+use folder::Folder;
 use jobs::{Jobs, Locks};
 use lists::Lists;
+use panorama::Panorama;
 use registered::Table;
 use site::Site;
 use tree::Config;
@@ -69,6 +77,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "login",
     "key_lifetime",
     "panorama",
+    "device_group",
+    "push_refused_by",
     "disconnected",
     "pair",
     "rules",
@@ -103,23 +113,12 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
     let lifetime: Option<i64> = options.setting("key_lifetime", None)?;
     site.key_lifetime = lifetime.map(TimeDelta::minutes);
     let serials: Vec<String> = options.setting("panorama", Vec::new())?;
-    site.panorama = !serials.is_empty();
     site.disconnected = options
         .setting::<Vec<String>>("disconnected", Vec::new())?
         .into_iter()
         .collect();
-    // In memory where there is such a place: published lists are written through to the disk.
-    let memory = std::path::Path::new("/dev/shm");
-    let folder = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    };
-    let directory = folder.join(
-        format!("cordon-fake-paloalto-{}-{key}", std::process::id()).replace(['/', '+', '='], "-"),
-    );
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| Error::input("the fake's folder for lists").because(error))?;
+    let folder = Folder::new(key)?;
+    let directory = folder.path().to_owned();
     let names = if serials.is_empty() {
         vec!["012801000001".to_owned()]
     } else {
@@ -128,6 +127,15 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
     for serial in names {
         site.firewalls.push(firewall(options, serial, &directory)?);
     }
+    if !serials.is_empty() {
+        let panorama = panorama(options, &directory)?;
+        if !panorama.group.is_empty() {
+            for firewall in &mut site.firewalls {
+                firewall.pushed = Some(Config::new(panorama.plane.config.active.clone()));
+            }
+        }
+        site.panorama = Some(panorama);
+    }
     let mut configuration = Map::new();
     let login: String = options.setting("login", "key".to_owned())?;
     configuration.insert("username".to_owned(), json!(site::OURS));
@@ -135,8 +143,14 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         configuration.insert("password".to_owned(), json!(password));
         configuration.insert("api_key".to_owned(), json!(null));
     }
-    if site.panorama {
-        configuration.insert("target".to_owned(), json!(serials));
+    match site.panorama.as_ref().map(|it| it.group.as_str()) {
+        None => {}
+        Some("") => {
+            configuration.insert("target".to_owned(), json!(serials));
+        }
+        Some(group) => {
+            configuration.insert("device_group".to_owned(), json!(group));
+        }
     }
     let vsys: Vec<String> = options.setting("vsys", vec!["vsys1".to_owned()])?;
     if vsys.len() > 1 {
@@ -151,10 +165,11 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         .route("/api", any(answer))
         .route("/fake", get(told))
         .route("/fake/blocked", get(blocked))
+        .route("/fake/set", get(set))
         .with_state(shared.clone());
     Ok(Part {
         router,
-        state: Arc::new(state::Devices::new(shared, directory)),
+        state: Arc::new(state::Devices::new(shared, folder)),
         configuration,
     })
 }
@@ -164,7 +179,6 @@ fn firewall(
     serial: String,
     directory: &std::path::Path,
 ) -> Result<Firewall> {
-    let model: String = options.setting("model", "PA-3440".to_owned())?;
     let vsys: Vec<String> = options.setting("vsys", vec!["vsys1".to_owned()])?;
     let rules: bool = options.setting("rules", true)?;
     let others: usize = options.setting("others", 3)?;
@@ -197,17 +211,63 @@ fn firewall(
             table.take(&document, &by_hand, &mut Vec::new());
         }
     }
+    let model: String = options.setting("model", "PA-3440".to_owned())?;
     let mut firewall = Firewall {
-        clock: options.clock.clone(),
-        switches: options.switches.clone(),
-        version_text: options.setting("sw_version", "10.2.9".to_owned())?,
         capacity: profile::capacity(&model),
         model,
         serial,
-        hostname: "edge-fw".to_owned(),
         pair: options.setting("pair", String::new())?,
         tables,
+        polls: options.setting("polls", false)?,
+        ..plane(options, config, directory)?
+    };
+    // Where objects go to a device group, what stands in their way stands there.
+    if options
+        .setting::<String>("device_group", String::new())?
+        .is_empty()
+    {
+        disturb(&mut firewall, "vsys/entry[@name='vsys1']");
+    }
+    Ok(firewall)
+}
+
+/// A Panorama, with a device group if one is wanted.
+fn panorama(options: &FakeOptions, directory: &std::path::Path) -> Result<Panorama> {
+    let group: String = options.setting("device_group", String::new())?;
+    let config = panorama::fixture(&group, options.setting("rules", true)?)
+        .ok_or_else(|| Error::internal("the fake's own configuration is malformed"))?;
+    let mut plane = Firewall {
+        model: "Panorama".to_owned(),
+        serial: "000000000001".to_owned(),
+        hostname: "panorama".to_owned(),
+        ..plane(options, config, directory)?
+    };
+    if !group.is_empty() {
+        disturb(&mut plane, &format!("device-group/entry[@name='{group}']"));
+    }
+    let refused_by: Vec<String> = options.setting("push_refused_by", Vec::new())?;
+    Ok(Panorama {
+        plane,
+        group,
+        refused_by: refused_by.into_iter().collect(),
+    })
+}
+
+/// A management plane without anything to manage.
+fn plane(options: &FakeOptions, config: Node, directory: &std::path::Path) -> Result<Firewall> {
+    Ok(Firewall {
+        clock: options.clock.clone(),
+        switches: options.switches.clone(),
+        version_text: options.setting("sw_version", "10.2.9".to_owned())?,
+        capacity: 0,
+        model: String::new(),
+        serial: String::new(),
+        hostname: "edge-fw".to_owned(),
+        pair: String::new(),
+        tables: BTreeMap::new(),
         config: Config::new(config),
+        pushed: None,
+        committed: Vec::new(),
         jobs: Jobs::default(),
         commit_locks: Locks::default(),
         config_locks: Locks::default(),
@@ -215,27 +275,31 @@ fn firewall(
             directory: directory.to_owned(),
             ..Lists::default()
         },
-        polls: options.setting("polls", false)?,
+        polls: false,
         refuses_commits: options.setting("refuses_commits", false)?,
         busy: 0,
         stopped: false,
         log: Vec::new(),
-    };
+    })
+}
+
+/// Puts what the switches say in the way of changes at a place.
+fn disturb(firewall: &mut Firewall, place: &str) {
     if firewall.position(&profile::BUSY) == "twice" {
         firewall.busy = 2;
     }
     if firewall.position(&profile::DRAFT) == "pending" {
-        let path = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys1']/address";
+        let path = format!("/config/devices/entry[@name='localhost.localdomain']/{place}/address");
         let draft =
             Node::entry("draft-of-ana").with([Node::with_text("ip-netmask", "45.155.205.9")]);
-        if let Some(path) = tree::path(path) {
+        if let Some(path) = tree::path(&path) {
+            let now = firewall.now();
             // A valid object of another administrator: nothing can refuse it.
             let _ = firewall
                 .config
                 .change("set", &path, &[draft], site::OTHER.0, now);
         }
     }
-    Ok(firewall)
 }
 
 /// What an administrator has set up before we come.
@@ -323,11 +387,9 @@ async fn handle(shared: &Shared, request: Request) -> Reply {
 /// What a device has no call for.
 async fn told(State(shared): State<Shared>) -> axum::Json<serde_json::Value> {
     let mut site = shared.lock();
-    for firewall in &mut site.firewalls {
-        firewall.pass();
-    }
-    let fast: usize = site.firewalls.iter().map(|it| it.jobs.fast_polls).sum();
-    let jobs: u32 = site.firewalls.iter().map(|it| it.jobs.next).sum();
+    site.pass();
+    let fast: usize = site.planes().map(|it| it.jobs.fast_polls).sum();
+    let jobs: u32 = site.planes().map(|it| it.jobs.next).sum();
     let log: Vec<&String> = site.firewalls.iter().flat_map(|it| &it.log).collect();
     let stopped = site.firewalls.iter().any(|it| it.stopped);
     axum::Json(
@@ -335,7 +397,7 @@ async fn told(State(shared): State<Shared>) -> axum::Json<serde_json::Value> {
     )
 }
 
-/// Whether the first device blocks an address, a name or a URL now: `?value=…`, and for URLs `&append=yes` where the
+/// Whether the first device, or the one whose serial number is `&serial=…`, blocks an address, a name or a URL now: `?value=…`, and for URLs `&append=yes` where the
 /// device appends an ending token to bare hosts.
 async fn blocked(
     State(shared): State<Shared>,
@@ -344,11 +406,31 @@ async fn blocked(
     let value = query.get("value").map_or("", String::as_str);
     let append = query.get("append").is_some_and(|it| it == "yes");
     let mut site = shared.lock();
-    let Some(firewall) = site.firewalls.first_mut() else {
+    site.pass();
+    let serial = query.get("serial");
+    let is_meant = |it: &&mut Firewall| serial.is_none_or(|serial| it.serial == *serial);
+    let Some(firewall) = site.firewalls.iter_mut().find(is_meant) else {
         return axum::Json(false);
     };
-    firewall.pass();
     axum::Json(firewall.blocks(value, append))
+}
+
+async fn set(State(shared): State<Shared>, Query(query): Query<BTreeMap<String, String>>) {
+    let mut site = shared.lock();
+    site.pass();
+    let Some(serial) = query.get("serial") else {
+        return;
+    };
+    match query.get("connected").map(String::as_str) {
+        Some("no") => site.disconnected.insert(serial.clone()),
+        Some(_) => site.disconnected.remove(serial),
+        None => false,
+    };
+    if let Some(state) = query.get("pair")
+        && let Some(firewall) = site.firewalls.iter_mut().find(|it| it.serial == *serial)
+    {
+        firewall.pair.clone_from(state);
+    }
 }
 
 /// `Basic` with a name and a password.

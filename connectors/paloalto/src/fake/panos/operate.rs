@@ -13,7 +13,13 @@ impl Firewall {
         let Some(command) = call.field("cmd").and_then(Node::parse) else {
             return Reply::error(18, "malformed command");
         };
-        let vsys = call.field("vsys").unwrap_or("vsys1").to_owned();
+        // A Panorama has none.
+        let all = if self.tables.is_empty() {
+            "shared"
+        } else {
+            "vsys1"
+        };
+        let vsys = call.field("vsys").unwrap_or(all).to_owned();
         let words = spine(&command);
         match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["show", "system", "info", ..] => self.system_info(),

@@ -16,17 +16,19 @@ const DESCRIPTION: usize = 1023;
 /// Most distinct sources of external lists.
 const SOURCES: usize = 30;
 
-/// Every virtual system.
+/// Every virtual system, or device group.
 pub(super) fn systems(root: &Node) -> impl Iterator<Item = &Node> {
-    root.down(&["devices", "entry", "vsys"])
+    ["vsys", "device-group"]
         .into_iter()
-        .flat_map(|vsys| vsys.children.iter())
+        .filter_map(|section| root.down(&["devices", "entry", section]))
+        .flat_map(|systems| systems.children.iter())
 }
 
-/// The security rules of a virtual system.
+/// The security rules of a virtual system, or of a device group.
 pub(super) fn rules(vsys: &Node) -> impl Iterator<Item = &Node> {
-    vsys.down(&["rulebase", "security", "rules"])
+    ["rulebase", "pre-rulebase"]
         .into_iter()
+        .filter_map(|rulebase| vsys.down(&[rulebase, "security", "rules"]))
         .flat_map(|rules| rules.children.iter())
 }
 

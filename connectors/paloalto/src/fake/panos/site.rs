@@ -7,6 +7,7 @@ use sdk::Clock;
 use sdk::fake::Switches;
 
 use super::firewall::Firewall;
+use super::panorama::Panorama;
 use super::profile;
 use super::registered::Table;
 use super::wire::{Call, Reply};
@@ -34,8 +35,8 @@ struct Key {
 pub(super) struct Site {
     pub(super) clock: Clock,
     pub(super) switches: Switches,
-    /// Whether a Panorama stands in front.
-    pub(super) panorama: bool,
+    /// The Panorama that stands in front, if one does.
+    pub(super) panorama: Option<Panorama>,
     pub(super) firewalls: Vec<Firewall>,
     /// Serial numbers of firewalls that Panorama has no connection to.
     pub(super) disconnected: BTreeSet<String>,
@@ -56,7 +57,7 @@ impl Site {
         Self {
             clock,
             switches,
-            panorama: false,
+            panorama: None,
             firewalls: Vec::new(),
             disconnected: BTreeSet::new(),
             own_table: Table(BTreeMap::new()),
@@ -85,9 +86,7 @@ impl Site {
         header: Option<&str>,
         basic: Option<(String, String)>,
     ) -> Reply {
-        for firewall in &mut self.firewalls {
-            firewall.pass();
-        }
+        self.pass();
         let family = call.field("type").unwrap_or_default();
         if family == "keygen" {
             return self.keygen(call);
@@ -119,11 +118,16 @@ impl Site {
                 Reply::error(16, "Unauthorized request")
             };
         }
-        let place = match (self.panorama, call.field("target")) {
-            (false, None) => 0,
-            (false, Some(_)) => return Reply::error(17, "target is not supported on this device"),
-            (true, None) => return self.panorama_answers(call, family),
-            (true, Some(serial)) => {
+        let place = match (&mut self.panorama, call.field("target")) {
+            (None, None) => 0,
+            (None, Some(_)) => return Reply::error(17, "target is not supported on this device"),
+            (Some(panorama), None) if family != "user-id" => {
+                let serials: Vec<String> =
+                    self.firewalls.iter().map(|it| it.serial.clone()).collect();
+                return panorama.answer(call, family, &administrator, &serials);
+            }
+            (Some(_), None) => return self.register_on_panorama(call),
+            (Some(_), Some(serial)) => {
                 let place = self.firewalls.iter().position(|it| it.serial == serial);
                 match place.filter(|_| !self.disconnected.contains(serial)) {
                     Some(place) => place,
@@ -142,38 +146,34 @@ impl Site {
         }
     }
 
-    fn panorama_answers(&mut self, call: &Call, family: &str) -> Reply {
-        let command = call.field("cmd").unwrap_or_default();
-        match (family, Node::parse(command)) {
-            ("op", Some(command)) if command.down(&["system", "info"]).is_some() => {
-                let version = self
-                    .firewalls
-                    .first()
-                    .map_or("", |it| it.version_text.as_str());
-                let fields = [
-                    ("hostname", "panorama"),
-                    ("sw-version", version),
-                    ("model", "Panorama"),
-                    ("serial", "000000000001"),
-                ];
-                let system = Node::new("system")
-                    .with(fields.map(|(name, text)| Node::with_text(name, text)));
-                Reply::success(None, Node::new("result").with([system]))
-            }
-            ("user-id", Some(_)) => {
-                let switches = self.switches.clone();
-                let rules = super::registered::Rules {
-                    version: (10, 2),
-                    now: self.clock.now(),
-                    capacity: 500_000,
-                    by_hand: false,
-                    position: &|switch| switches.get(switch),
-                };
-                self.own_table.take(command, &rules, &mut Vec::new());
-                Reply::success(None, Node::new("result"))
-            }
-            _ => Reply::error(17, "not a command of Panorama that this fake knows"),
+    /// Lets everything happen whose time has come.
+    pub(super) fn pass(&mut self) {
+        for firewall in &mut self.firewalls {
+            firewall.pass();
         }
+        if let Some(panorama) = &mut self.panorama {
+            panorama.pass(&mut self.firewalls, &self.disconnected);
+        }
+    }
+
+    /// The firewalls, and the Panorama's own management plane.
+    pub(super) fn planes(&mut self) -> impl Iterator<Item = &mut Firewall> {
+        let panorama = self.panorama.as_mut().map(|it| &mut it.plane);
+        self.firewalls.iter_mut().chain(panorama)
+    }
+
+    fn register_on_panorama(&mut self, call: &Call) -> Reply {
+        let switches = self.switches.clone();
+        let rules = super::registered::Rules {
+            version: (10, 2),
+            now: self.clock.now(),
+            capacity: 500_000,
+            by_hand: false,
+            position: &|switch| switches.get(switch),
+        };
+        let command = call.field("cmd").unwrap_or_default();
+        self.own_table.take(command, &rules, &mut Vec::new());
+        Reply::success(None, Node::new("result"))
     }
 
     fn keygen(&mut self, call: &Call) -> Reply {

@@ -1,11 +1,11 @@
 //! The device as its own administrator sees it.
 
-use std::path::PathBuf;
-
 use sdk::fake::{FakeEntry, FakeState, Switch};
 use sdk::indicator::Value;
 
+use super::folder::Folder;
 use super::registered::{Address, Rules};
+use super::site::Site;
 use super::tree::Config;
 use super::xml::Node;
 use super::{Shared, profile, site, tree};
@@ -14,12 +14,12 @@ use super::{Shared, profile, site, tree};
 pub(super) struct Devices {
     shared: Shared,
     /// Where lists are published.
-    directory: PathBuf,
+    folder: Folder,
 }
 
 impl Devices {
-    pub(super) fn new(shared: Shared, directory: PathBuf) -> Self {
-        Self { shared, directory }
+    pub(super) fn new(shared: Shared, folder: Folder) -> Self {
+        Self { shared, folder }
     }
 
     /// Registers or unregisters a tag by hand.
@@ -62,28 +62,32 @@ impl Devices {
         table.0.contains_key(&address)
     }
 
-    /// Makes or removes an address object by hand, and commits it.
+    /// Makes or removes an address object by hand, and has it enforced.
     fn object(&self, value: &Value, make: bool) -> bool {
         let mut site = self.shared.lock();
-        let Some(firewall) = site.firewalls.first_mut() else {
-            return false;
-        };
-        firewall.pass();
-        let now = firewall.now();
-        let vsys = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys1']";
-        let step = |text: String| tree::path(&format!("{vsys}/{text}")).unwrap_or_default();
+        site.pass();
+        let now = site.clock.now();
+        let (place, configs) = configs(&mut site);
+        let step = |text: String| tree::path(&format!("{place}/{text}")).unwrap_or_default();
+        let mut configs = configs;
         // In candidate and active configuration at once: what others have pending is not part of it.
         let mut change = |action: &str, path: &[tree::Step], element: &[Node]| {
-            let mut active = Config::new(firewall.config.active.clone());
-            let said = active.change(action, path, element, site::OTHER.0, now);
-            if said.is_ok() {
-                let mut candidate = Config::new(firewall.config.candidate.clone());
-                // It may be gone from the candidate already.
-                let _ = candidate.change(action, path, element, site::OTHER.0, now);
-                firewall.config.active = active.candidate;
-                firewall.config.candidate = candidate.candidate;
+            let mut is_done = false;
+            for config in &mut configs {
+                let mut active = Config::new(config.active.clone());
+                if active
+                    .change(action, path, element, site::OTHER.0, now)
+                    .is_ok()
+                {
+                    let mut candidate = Config::new(config.candidate.clone());
+                    // It may be gone from the candidate already.
+                    let _ = candidate.change(action, path, element, site::OTHER.0, now);
+                    config.active = active.candidate;
+                    config.candidate = candidate.candidate;
+                    is_done = true;
+                }
             }
-            said.is_ok()
+            is_done
         };
         if make {
             let (field, text) = match value {
@@ -132,7 +136,7 @@ impl Devices {
             .collect();
         let mut edited = false;
         for file in ["cordon-ip.txt", "cordon-domain.txt", "cordon-url.txt"] {
-            let path = self.directory.join(file);
+            let path = self.folder.path().join(file);
             let Ok(text) = std::fs::read_to_string(&path) else {
                 continue;
             };
@@ -151,7 +155,7 @@ impl Devices {
 
     fn remove_object(&self, value: &Value) -> bool {
         let mut site = self.shared.lock();
-        let Some(firewall) = site.firewalls.first_mut() else {
+        let Some(firewall) = site.firewalls.first() else {
             return false;
         };
         let entries = firewall.denied(false);
@@ -163,10 +167,33 @@ impl Devices {
         else {
             return false;
         };
-        for tree in [&mut firewall.config.active, &mut firewall.config.candidate] {
-            prune(tree, &name);
+        for config in configs(&mut site).1 {
+            prune(&mut config.active, &name);
+            prune(&mut config.candidate, &name);
         }
         true
+    }
+}
+
+/// Where objects are kept, and the configurations that have that place: the first firewall's own, or Panorama's and
+/// what it pushed.
+fn configs(site: &mut Site) -> (String, Vec<&mut Config>) {
+    let root = "/config/devices/entry[@name='localhost.localdomain']";
+    match site.panorama.as_mut().filter(|it| !it.group.is_empty()) {
+        Some(panorama) => {
+            let place = format!("{root}/device-group/entry[@name='{}']", panorama.group);
+            let pushed = site
+                .firewalls
+                .iter_mut()
+                .filter_map(|it| it.pushed.as_mut());
+            let own = std::iter::once(&mut panorama.plane.config);
+            (place, own.chain(pushed).collect())
+        }
+        None => {
+            let first = site.firewalls.iter_mut().take(1);
+            let place = format!("{root}/vsys/entry[@name='vsys1']");
+            (place, first.map(|it| &mut it.config).collect())
+        }
     }
 }
 
@@ -189,10 +216,10 @@ impl FakeState for Devices {
 
     fn enforced(&self, mechanism: &str) -> Vec<FakeEntry> {
         let mut site = self.shared.lock();
-        let Some(firewall) = site.firewalls.first_mut() else {
+        site.pass();
+        let Some(firewall) = site.firewalls.first() else {
             return Vec::new();
         };
-        firewall.pass();
         match mechanism {
             "tags" => firewall.denied(true),
             "objects" => firewall.denied(false),
@@ -227,20 +254,13 @@ impl FakeState for Devices {
 
     fn reboot(&self) {
         let mut site = self.shared.lock();
-        for firewall in &mut site.firewalls {
-            firewall.pass();
+        site.pass();
+        for firewall in site.planes() {
             let stop = firewall.position(&profile::REBOOT_TIMER) == "for-ever";
             for table in firewall.tables.values_mut() {
                 table.reboot(stop);
             }
             firewall.jobs.forget();
         }
-    }
-}
-
-impl Drop for Devices {
-    fn drop(&mut self) {
-        // What is left of it is of no use, and nobody is there to be told.
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

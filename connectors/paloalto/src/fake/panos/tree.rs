@@ -217,6 +217,22 @@ impl Config {
         active
     }
 
+    /// What these administrators changed, or all, and nobody took over yet.
+    pub(super) fn changes_of(&self, administrators: Option<&[String]>) -> Vec<Change> {
+        let is_theirs = |change: &&Change| {
+            administrators.is_none_or(|names| names.contains(&change.administrator))
+        };
+        self.changes.iter().filter(is_theirs).cloned().collect()
+    }
+
+    /// What may be taken over next: a whole configuration, and who changed what in it since.
+    pub(super) fn receive(&mut self, candidate: &Node, changes: &[Change]) {
+        if !changes.is_empty() {
+            self.candidate.clone_from(candidate);
+            self.changes.extend_from_slice(changes);
+        }
+    }
+
     /// Takes it as active.
     pub(super) fn activate(&mut self, active: Node, administrators: Option<&[String]>) {
         self.active = active;
@@ -243,6 +259,13 @@ fn find<'a>(node: &'a Node, path: &[Step]) -> Option<&'a Node> {
     rest.iter().try_fold(node, |node, step| {
         node.children.iter().find(|child| step.fits(child))
     })
+}
+
+/// Gives the entry at the end of a path another name.
+pub(super) fn rename(root: &mut Node, path: &[Step], name: &str) {
+    if let Some(entry) = make(root, path) {
+        entry.attributes = vec![("name".to_owned(), name.to_owned())];
+    }
 }
 
 fn make<'a>(node: &'a mut Node, path: &[Step]) -> Option<&'a mut Node> {

@@ -38,7 +38,7 @@ pub(super) struct Rules {
     pub(super) disabled_exists: bool,
     pub(super) never: String,
     pub(super) most: usize,
-    pub(super) shows_comments: bool,
+    pub(super) comments: String,
 }
 
 pub(super) struct Rule {
@@ -240,9 +240,11 @@ impl Rules {
         for field in ["reputation", "reliability"] {
             row.entry(field).or_insert(Json::Null);
         }
-        row.entry("comment").or_insert(json!(""));
-        if !self.shows_comments {
-            row.remove("comment");
+        let is_written = !rule.text("comment").is_empty();
+        match self.comments.as_str() {
+            "none" => drop(row.remove("comment")),
+            "written" if !is_written => drop(row.remove("comment")),
+            _ => drop(row.entry("comment").or_insert(json!(""))),
         }
         row.insert("number_of_issues".to_owned(), json!(0));
         Json::Object(row)

@@ -9,7 +9,7 @@
 //! | `xdr_allow_list` | hashes on the allow list | none |
 //! | `xdr_iocs` | IOC rules that somebody made, as the tenant lists them | none |
 //! | `xdr_ioc_calls` | whether the tenant lists and deletes IOC rules by API | `true` |
-//! | `xdr_ioc_comments` | whether its list shows comments | `true` |
+//! | `xdr_ioc_comments` | whether its list shows comments: `all`, `none`, or `written` alone | `all` |
 //! | `xdr_body_limit` | most bytes in a request | 5 MiB |
 
 mod blocklist;
@@ -222,7 +222,7 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         disabled_exists: at(&DISABLED) == "already-exists",
         never: at(&NO_EXPIRY),
         most: at(&IOC_BATCH).parse().unwrap_or(1000),
-        shows_comments: options.setting("xdr_ioc_comments", true)?,
+        comments: word("xdr_ioc_comments", "all", &["all", "written", "none"])?,
         ..Rules::default()
     };
     for seed in options.setting::<Vec<Map<String, Json>>>("xdr_iocs", Vec::new())? {

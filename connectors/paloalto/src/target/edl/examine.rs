@@ -53,13 +53,7 @@ async fn one(edl: &Edl, list: &List, facts: &Facts, findings: &mut Vec<Finding>)
     };
     let (mut found, mut in_vsys) = (None, true);
     for (place, prefix) in [
-        (
-            true,
-            format!(
-                "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='{}']",
-                edl.connection.place.vsys
-            ),
-        ),
+        (true, edl.connection.place.part.path()),
         (false, "/config/shared".to_owned()),
     ] {
         let Some(literal) = literal(name) else {

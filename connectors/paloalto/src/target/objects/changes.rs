@@ -31,7 +31,7 @@ impl Changes {
     /// Makes sure that the tag is there; one that is, is left as it is.
     pub(super) fn tag(&mut self, names: &Names) {
         let body = format!("<entry name=\"{}\"/>", escape(&names.tag));
-        self.action("set", &format!("{}/tag", names.vsys_path()), &body, None);
+        self.action("set", &format!("{}/tag", names.path()), &body, None);
     }
 
     /// Makes sure that the placeholder is there.
@@ -40,12 +40,7 @@ impl Changes {
             "<entry name=\"{}\"><ip-netmask>{HARMLESS}</ip-netmask><description>keeps a group of Cordon from being empty; blocks nothing</description></entry>",
             escape(names.placeholder())
         );
-        self.action(
-            "set",
-            &format!("{}/address", names.vsys_path()),
-            &body,
-            None,
-        );
+        self.action("set", &format!("{}/address", names.path()), &body, None);
     }
 
     /// Writes objects: name, value, description.
@@ -64,12 +59,7 @@ impl Changes {
             ));
         }
         if !body.is_empty() {
-            self.action(
-                "set",
-                &format!("{}/address", names.vsys_path()),
-                &body,
-                None,
-            );
+            self.action("set", &format!("{}/address", names.path()), &body, None);
         }
     }
 

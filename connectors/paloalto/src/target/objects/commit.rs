@@ -9,8 +9,8 @@ use sdk::{Error, ErrorKind, Result, async_trait};
 use super::Objects;
 use super::changes::Changes;
 use super::view::View;
-use crate::api;
 use crate::api::xml::escape;
+use crate::api::{self, Part};
 use crate::target::job;
 
 /// How often a commit that met another one is tried again, and for how long.
@@ -30,6 +30,14 @@ impl Staged for Objects {
             }
         };
         let pending = view.pending(&self.names, &self.administrator);
+        if pending.is_empty()
+            && let Some(what) = self.owed(&view).await?.told()
+        {
+            return Ok(Some(Pending {
+                ours: Some(true),
+                what,
+            }));
+        }
         let locked = view.lock.as_deref() == Some(self.administrator.as_str());
         let what = match (pending.len(), locked) {
             (0, false) => return Ok(None),
@@ -48,10 +56,14 @@ impl Staged for Objects {
     async fn commit(&self) -> Result<()> {
         let ended = self.commit_alone().await;
         // What was refused is taken back first: others must not commit it.
-        if ended.as_ref().is_ok_and(|()| true) || ended.as_ref().is_err_and(may_come) {
+        if ended.is_ok() || ended.as_ref().is_err_and(may_come) {
             self.unlock().await;
         }
-        ended
+        // Others may commit meanwhile: what is pushed is committed already, and ours alone.
+        match self.names.part() {
+            Part::System(_) => ended.map(|_| ()),
+            Part::Group(_) => self.push(ended?).await,
+        }
     }
 
     async fn discard(&self) -> Result<bool> {
@@ -70,13 +82,16 @@ fn may_come(error: &Error) -> bool {
     error.is_fate_unknown()
         || matches!(
             error.kind(),
-            ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Cancelled
+            ErrorKind::Unavailable
+                | ErrorKind::RateLimited
+                | ErrorKind::Standby
+                | ErrorKind::Cancelled
         )
 }
 
 impl Objects {
-    /// Commits our administrator's changes and nobody else's.
-    async fn commit_alone(&self) -> Result<()> {
+    /// Commits our administrator's changes and nobody else's. `false`: there were none.
+    async fn commit_alone(&self) -> Result<bool> {
         let connection = &self.connection;
         let clock = connection.client.clock();
         let answer = poll(
@@ -100,7 +115,7 @@ impl Objects {
         .await?;
         // Nothing to commit is told in words, without a job.
         let Some(id) = answer.root.text_at(&["result", "job"]) else {
-            return Ok(());
+            return Ok(false);
         };
         let ended = job::ended(connection, id, "the commit").await?;
         if !ended.is_ok {
@@ -112,7 +127,14 @@ impl Objects {
             .hint("the device refused its whole configuration; the reason may be somebody else's change"));
         }
         self.state().view = None;
-        Ok(())
+        Ok(true)
+    }
+
+    /// What was seen and changed is not so any more.
+    fn forget(&self) {
+        let mut state = self.state();
+        state.view = None;
+        state.changed = false;
     }
 
     /// Makes the candidate of our objects what is active. What others changed stays as it is.
@@ -163,7 +185,7 @@ impl Objects {
         if is_new {
             changes.delete(names, placeholder, None);
         }
-        self.state().view = None;
+        self.forget();
         if changes.is_empty() {
             return Ok(());
         }

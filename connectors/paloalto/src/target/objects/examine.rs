@@ -5,6 +5,7 @@ use sdk::target::{Facts, Finding, Level};
 
 use super::Objects;
 use super::view::View;
+use crate::api::Part;
 use crate::target::rules;
 
 pub(super) async fn examine(objects: &Objects, facts: &Facts) -> Result<Vec<Finding>> {
@@ -39,6 +40,19 @@ pub(super) async fn examine(objects: &Objects, facts: &Facts) -> Result<Vec<Find
             level: if ours == 0 { Level::Ok } else { Level::Warning },
             subject: "pending changes".into(),
             message: format!("{ours} objects of ours wait for a commit; changes of others are never committed by us"),
+            hint: None,
+        });
+    }
+    if matches!(names.part(), Part::Group(_)) {
+        let owed = objects.owed(&view).await?.told();
+        findings.push(Finding {
+            level: if owed.is_none() {
+                Level::Ok
+            } else {
+                Level::Warning
+            },
+            subject: "push".into(),
+            message: owed.unwrap_or_else(|| "nothing of ours waits for a push".to_owned()),
             hint: None,
         });
     }

@@ -1,10 +1,11 @@
-//! `objects`: address objects in groups of ours. Every change is stored in the candidate configuration and enforced by a
-//! commit of our administrator's changes alone.
+//! `objects`: address objects in groups of ours, on a firewall or in a device group of a Panorama. Every change is stored
+//! in the candidate configuration and enforced by a commit of our administrator's changes alone; Panorama pushes it then.
 
 mod changes;
 mod commit;
 mod examine;
 mod names;
+mod push;
 mod view;
 
 use std::collections::BTreeMap;
@@ -19,13 +20,17 @@ use sdk::{Error, ErrorKind, Result, async_trait};
 
 use self::changes::Changes;
 use self::names::Names;
+use self::push::Owed;
 use self::view::{Group, Object, View};
 use super::connection::{Connection, Version};
-use crate::api;
+use crate::api::{self, Part};
 use crate::config::Config;
 
 /// Several changes in one call, all or none, are on from here.
 const LEAST: Version = (10, 1, 0);
+
+/// From here on a push can be of one administrator's changes.
+const LEAST_PANORAMA: Version = (10, 2, 0);
 
 const fn support(kind: Kind, networks: bool) -> KindSupport {
     KindSupport {
@@ -81,6 +86,10 @@ struct State {
     view: Option<View>,
     /// Whether we took the commit lock.
     locked: bool,
+    /// Whether we changed the candidate since the last commit.
+    changed: bool,
+    /// What Panorama has still to push, as far as that was looked up.
+    owed: Option<Owed>,
 }
 
 impl Objects {
@@ -94,7 +103,7 @@ impl Objects {
                     .hint("the name of the key's administrator: only his changes are committed")
             })?;
         Ok(Self {
-            names: Names::new(config, &connection.place.vsys),
+            names: Names::new(config, &connection.place.part),
             connection,
             key,
             group_size: config.group_size,
@@ -189,9 +198,12 @@ impl Objects {
             Err(error) => return (0..count).map(|_| super::outcome_of(&error)).collect(),
         };
         if answer.is_success() {
-            if let Some(view) = &mut self.state().view {
+            let mut state = self.state();
+            state.changed = true;
+            if let Some(view) = &mut state.view {
                 note(view);
             }
+            drop(state);
             return (0..count).map(|_| Outcome::Done).collect();
         }
         if let Some((row, _, text)) = changes.refused(&answer) {
@@ -459,7 +471,11 @@ impl Target for Objects {
     }
 
     async fn open(&self) -> Result<Facts> {
-        let system = self.connection.system_from(LEAST, "objects").await?;
+        let (least, what) = match self.names.part() {
+            Part::System(_) => (LEAST, "objects"),
+            Part::Group(_) => (LEAST_PANORAMA, "objects in a device group"),
+        };
+        let system = self.connection.system_from(least, what).await?;
         Ok(Facts {
             version: Some(system.version_text),
             vendor_time: system.time,
@@ -483,7 +499,10 @@ impl Target for Objects {
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let view = View::load(&self.connection, &self.names, &self.administrator).await?;
         let mut held = view.held(&self.names, &self.administrator);
-        self.state().view = Some(view);
+        let mut state = self.state();
+        state.view = Some(view);
+        state.owed = None;
+        drop(state);
         if let Scope::Values(values) = scope {
             held.retain(|entry| values.contains(&entry.value));
         }

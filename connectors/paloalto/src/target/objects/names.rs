@@ -2,7 +2,7 @@
 
 use sdk::indicator::Value;
 
-use crate::api;
+use crate::api::{self, Part};
 use crate::config::Config;
 
 /// Longest name of an object.
@@ -13,34 +13,32 @@ pub(super) const LONGEST: usize = 63;
 pub(crate) struct Names {
     prefix: String,
     pub(super) tag: String,
-    vsys: String,
+    part: Part,
     placeholder: String,
 }
 
 impl Names {
-    pub(super) fn new(config: &Config, vsys: &str) -> Self {
+    pub(super) fn new(config: &Config, part: &Part) -> Self {
         Self {
             prefix: config.group_prefix.clone(),
             tag: config.tag.clone(),
-            vsys: vsys.to_owned(),
+            part: part.clone(),
             placeholder: format!("{}-placeholder", config.group_prefix),
         }
     }
 
-    /// The scope of locks.
-    pub(super) fn scope(&self) -> &str {
-        &self.vsys
+    /// Whose objects they are.
+    pub(super) fn part(&self) -> &Part {
+        &self.part
     }
 
     pub(super) fn placeholder(&self) -> &str {
         &self.placeholder
     }
 
-    pub(super) fn vsys_path(&self) -> String {
-        format!(
-            "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='{}']",
-            self.vsys
-        )
+    /// What all paths begin with.
+    pub(super) fn path(&self) -> String {
+        self.part.path()
     }
 
     pub(super) fn group(&self, number: u32) -> String {
@@ -57,7 +55,7 @@ impl Names {
     pub(super) fn group_path(&self, number: u32) -> String {
         format!(
             "{}/address-group/entry[@name='{}']",
-            self.vsys_path(),
+            self.path(),
             self.group(number)
         )
     }
@@ -65,10 +63,7 @@ impl Names {
     /// `None` for a name that no path can hold.
     pub(super) fn object_path(&self, name: &str) -> Option<String> {
         let literal = api::xml::literal(name)?;
-        Some(format!(
-            "{}/address/entry[@name={literal}]",
-            self.vsys_path()
-        ))
+        Some(format!("{}/address/entry[@name={literal}]", self.path()))
     }
 
     /// Whether an object bears a name of ours. The mark proves it, not the name.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sdk::Result;
 use sdk::indicator::{Kind, Value};
 use sdk::target::Held;
+use sdk::{Error, Result};
 
 use super::names::Names;
 use crate::api::xml::Element;
-use crate::api::{self};
+use crate::api::{self, Part};
 use crate::target::connection::Connection;
 
 /// An address object.
@@ -76,10 +76,17 @@ impl View {
             .await?;
         let lock = locks
             .result()
-            .and_then(|result| lock_in(result, names.scope(), administrator));
-        let candidate = Side::load(connection, names, false).await?;
+            .and_then(|result| lock_in(result, names.part(), administrator));
+        let candidate = match Side::load(connection, names, false).await? {
+            Some(side) => side,
+            None => {
+                exists(connection, names.part()).await?;
+                Side::default()
+            }
+        };
         let active = if pending {
-            Some(Side::load(connection, names, true).await?)
+            let side = Side::load(connection, names, true).await?;
+            Some(side.unwrap_or_default())
         } else {
             None
         };
@@ -176,9 +183,31 @@ impl View {
     }
 }
 
-/// The holder of the lock on a scope. How locks are listed is not documented beyond that their holders are: ours is one
-/// that names our administrator anywhere.
-fn lock_in(result: &Element, scope: &str, administrator: &str) -> Option<String> {
+/// Refuses a place that is not there: a change would make it.
+async fn exists(connection: &Connection, part: &Part) -> Result<()> {
+    let request = api::read_config(&connection.place, false, &part.path());
+    let answer = connection.get(request, "configuration").await?;
+    if answer
+        .result()
+        .is_some_and(|result| !result.children.is_empty())
+    {
+        return Ok(());
+    }
+    let (name, host) = (part.name(), &connection.device.host);
+    Err(match part {
+        Part::System(_) => {
+            let of = connection.place.serial.as_deref().unwrap_or(host);
+            Error::config(format!("{of} has no virtual system {name}"))
+                .hint("name those that are there in `vsys` by their ids, like `vsys1`")
+        }
+        Part::Group(_) => Error::config(format!("{host} has no device group {name}"))
+            .hint("name one in `device_group` as Panorama shows it under Device Groups"),
+    })
+}
+
+/// The holder of the lock that stands in our way. How locks are listed is not documented beyond that their holders are:
+/// ours is one that names our administrator anywhere.
+fn lock_in(result: &Element, part: &Part, administrator: &str) -> Option<String> {
     fn texts<'a>(element: &'a Element, found: &mut Vec<&'a str>) {
         found.extend(element.attributes.iter().map(|(_, value)| value.as_str()));
         found.push(&element.text);
@@ -192,7 +221,7 @@ fn lock_in(result: &Element, scope: &str, administrator: &str) -> Option<String>
         texts(entry, &mut found);
         let elsewhere = found
             .iter()
-            .any(|text| text.starts_with("vsys") && *text != scope)
+            .any(|text| text.starts_with("vsys") && *text != part.name())
             && !found.contains(&"shared");
         if elsewhere {
             continue;
@@ -219,10 +248,12 @@ fn same(one: Option<&Object>, other: Option<&Object>) -> bool {
 }
 
 impl Side {
-    async fn load(connection: &Connection, names: &Names, active: bool) -> Result<Self> {
+    /// `None` where there are neither objects nor groups of anybody.
+    async fn load(connection: &Connection, names: &Names, active: bool) -> Result<Option<Self>> {
         let mut side = Self::default();
+        let mut is_there = false;
         for section in ["address", "address-group"] {
-            let xpath = format!("{}/{section}", names.vsys_path());
+            let xpath = format!("{}/{section}", names.path());
             let what = format!("{} {section}", if active { "active" } else { "candidate" });
             let answer = connection
                 .ask(api::read_config(&connection.place, active, &xpath), &what)
@@ -233,12 +264,11 @@ impl Side {
                 continue;
             }
             let answer = answer.ok(&what)?;
-            for entry in answer
-                .root
-                .at(&["result", section])
-                .into_iter()
-                .flat_map(|section| section.all("entry"))
-            {
+            let Some(found) = answer.root.at(&["result", section]) else {
+                continue;
+            };
+            is_there = true;
+            for entry in found.all("entry") {
                 let Some(name) = entry.attribute("name") else {
                     continue;
                 };
@@ -249,7 +279,7 @@ impl Side {
                 }
             }
         }
-        Ok(side)
+        Ok(is_there.then_some(side))
     }
 }
 

@@ -163,14 +163,10 @@ impl Tags {
         })
     }
 
-    /// Seconds from the device's now to an end; whole, at least 1 and at most the vendor's longest.
+    /// Seconds from now to an end; whole, at least 1 and at most the vendor's longest. A timeout is a time span: the
+    /// device counts it from when it gets it, whatever its own clock says.
     fn timeout(&self, end: Option<DateTime<Utc>>) -> Option<i64> {
-        let now = self
-            .connection
-            .client
-            .vendor_time()
-            .unwrap_or_else(|| self.connection.client.clock().now());
-        let left = end? - now;
+        let left = end? - self.connection.client.clock().now();
         let seconds = left.num_seconds() + i64::from(left.subsec_nanos() > 0);
         Some(seconds.clamp(1, LONGEST))
     }

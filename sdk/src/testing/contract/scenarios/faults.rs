@@ -99,6 +99,47 @@ pub(super) async fn killed_at_any_call(setup: &Setup<'_>) -> Check {
     broken_at_any_call(setup, true).await
 }
 
+/// A run dies while it moves an end that the vendor keeps and only the record proves to be ours: past the earlier
+/// end it is ours still.
+pub(super) async fn moved_end_of_a_killed_run(setup: &Setup<'_>) -> Check {
+    let capabilities = setup.subject.capabilities();
+    let vendor_ends = capabilities.native_end.and_then(|native| native.deletes);
+    needs!(
+        capabilities.proof == Proof::Ledger && vendor_ends == Some(true),
+        "the record is not compared with the vendor's end"
+    );
+    let began = async || -> Check<(World, Scene)> {
+        let world = World::new(setup).await?;
+        let values = world.values(2)?;
+        let until = |hours| {
+            let made = values
+                .iter()
+                .map(|value| indicator(value).until_hours(hours).build());
+            Scene::of(made)
+        };
+        world.run(Order::new(&until(48))).await?.ok()?;
+        Ok((world, until(240)))
+    };
+    let (world, moved) = began().await?;
+    let before = world.rig.calls();
+    world.run(Order::new(&moved)).await?.ok()?;
+    for after in 0..world.rig.calls() - before {
+        let (world, moved) = began().await?;
+        let trouble = Trouble::Break {
+            after,
+            applied: true,
+            lasting: true,
+        };
+        needs!(world.rig.disturb(trouble), "this fault cannot be made here");
+        world.run(Order::new(&moved)).await?;
+        world.rig.calm();
+        world.days_pass(3);
+        let place = at(format!("dead after call {after}"));
+        world.converge(&Scene::of([])).await.map_err(place)?;
+    }
+    Ok(())
+}
+
 /// One call is lost, for every call of a run.
 pub(super) async fn one_call_lost(setup: &Setup<'_>) -> Check {
     broken_at_any_call(setup, false).await
