@@ -159,6 +159,12 @@ pub(super) const SWITCHES: &[Switch] = &[
         harshest: "left-out",
     },
     Switch {
+        name: "unknown-name",
+        about: "what a manager answers where a name in the address stands for nothing (§7)",
+        positions: &["missing", "bad-url"],
+        harshest: "bad-url",
+    },
+    Switch {
         name: "pull-empty",
         about: "a pulled list without entries (§5.3)",
         positions: &["taken", "refused"],
@@ -219,7 +225,10 @@ pub(super) fn switches_of(mechanism: &str) -> Vec<Switch> {
         "empty-group-code",
         "unknown-filter-operator",
     ];
+    // Has a test of its own: only what a mistaken configuration asks for is answered so.
+    let apart = ["unknown-name"];
     let concerns = |name: &str| match mechanism {
+        _ if !mechanism.is_empty() && apart.contains(&name) => false,
         "ban" => name.starts_with("ban-"),
         "manager" => name.starts_with("manager-"),
         "address-group" => objects.contains(&name),
