@@ -44,14 +44,14 @@ async fn address_group_on_6_4() {
     }
 }
 
-/// Firmware that tells limits otherwise, and pages of few entries.
+/// Firmware that tells limits otherwise, and pages that do not hold a feed.
 #[tokio::test]
 async fn push_feed_on_other_firmware() {
     for profile in ["7.2.5", "7.6.5"] {
         let options = SuiteOptions::default()
             .setting("profile", profile)
             .setting("lists", false)
-            .setting("entry_page", 3);
+            .setting("entry_page", 10);
         run_combination(
             fortinet::connector(),
             "push-feed",

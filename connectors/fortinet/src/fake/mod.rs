@@ -537,10 +537,7 @@ impl Settings {
                 "corp-watchlist".to_owned(),
                 lines
                     .iter()
-                    .map(|text| feed::Line {
-                        text: (*text).to_owned(),
-                        by_hand: true,
-                    })
+                    .map(|text| feed::Line::new("address", *text, true))
                     .collect(),
             );
         }
