@@ -15,6 +15,8 @@ use crate::target::Family;
 pub(crate) const EXISTS: i64 = -2;
 /// It does not exist.
 pub(crate) const MISSING: i64 = -3;
+/// An address that stands for nothing.
+pub(crate) const BAD_URL: i64 = -6;
 /// The ADOM does not work with locks.
 pub(crate) const NO_WORKSPACE: i64 = -9;
 /// A right is missing, or the session ended.
@@ -67,6 +69,11 @@ pub(crate) fn login(user: &str, password: &str) -> Request {
     call("exec", &[parameter], None, Safety::Read).unauthenticated()
 }
 
+/// Ends the session, and with it its lock. An install that it began would fail.
+pub(crate) fn logout() -> Json {
+    json!({ "url": "/sys/logout" })
+}
+
 /// A call.
 pub(crate) fn call(
     method: &str,
@@ -84,6 +91,43 @@ pub(crate) fn call(
 /// Global settings, of which the mode of work is one.
 pub(crate) fn global() -> Json {
     json!({ "url": "/cli/global/system/global", "fields": ["workspace-mode"] })
+}
+
+/// What a user may do, of which `rpc-permit` is one thing.
+pub(crate) fn user(name: &str) -> Json {
+    let name = escaped(name);
+    json!({ "url": format!("/cli/global/system/admin/user/{name}"), "fields": ["userid", "rpc-permit"] })
+}
+
+/// The ADOM itself.
+pub(crate) fn adom(adom: &str) -> Json {
+    json!({ "url": format!("/dvmdb/adom/{adom}"), "fields": ["name"] })
+}
+
+/// A firewall of the ADOM, with its VDOMs.
+pub(crate) fn device(adom: &str, name: &str) -> Json {
+    json!({
+        "url": format!("/dvmdb/adom/{adom}/device/{}", escaped(name)),
+        "fields": ["name", "conn_status", "conf_status"],
+    })
+}
+
+/// A policy package; its name may begin with folders.
+pub(crate) fn package(adom: &str, package: &str) -> Json {
+    json!({ "url": format!("/pm/pkg/adom/{adom}/{package}"), "fields": ["name"] })
+}
+
+/// Which package each firewall has, and how far it is installed.
+pub(crate) fn package_status(adom: &str) -> Json {
+    json!({ "url": format!("/pm/config/adom/{adom}/_package/status") })
+}
+
+/// The policies of a package, by what they name.
+pub(crate) fn policies(adom: &str, package: &str) -> Json {
+    json!({
+        "url": format!("/pm/config/adom/{adom}/pkg/{package}/firewall/policy"),
+        "fields": ["policyid", "action", "status", "srcaddr", "dstaddr", "srcaddr6", "dstaddr6"],
+    })
 }
 
 /// `lock`, `commit`, `unlock` or `lockinfo`.
@@ -201,6 +245,92 @@ pub(crate) struct StoredAddress {
     associated_interface: Json,
 }
 
+/// A firewall as the manager knows it. What it tells of connection and configuration are words.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Device {
+    /// `up`, `down` or `unknown`.
+    #[serde(default)]
+    pub(crate) conn_status: Json,
+    /// `insync`, `outofsync` or `unknown`.
+    #[serde(default)]
+    pub(crate) conf_status: Json,
+    #[serde(default)]
+    vdom: Json,
+}
+
+impl Device {
+    /// The names of its VDOMs; none where it does not tell.
+    pub(crate) fn vdoms(&self) -> Vec<&str> {
+        let rows = self.vdom.as_array().into_iter().flatten();
+        rows.filter_map(|row| row.get("name")?.as_str()).collect()
+    }
+}
+
+/// Which package a firewall has.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Assignment {
+    #[serde(default)]
+    pub(crate) dev: String,
+    #[serde(default)]
+    pub(crate) vdom: String,
+    #[serde(default)]
+    pub(crate) pkg: String,
+    /// `installed`, or another word for what is not.
+    #[serde(default)]
+    pub(crate) status: String,
+}
+
+/// A policy, as far as we look at it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Policy {
+    #[serde(default)]
+    pub(crate) policyid: Json,
+    #[serde(default)]
+    action: Json,
+    #[serde(default)]
+    status: Json,
+    #[serde(default)]
+    srcaddr: Json,
+    #[serde(default)]
+    dstaddr: Json,
+    #[serde(default)]
+    srcaddr6: Json,
+    #[serde(default)]
+    dstaddr6: Json,
+}
+
+impl Policy {
+    /// Whether it names one of these as source or destination.
+    pub(crate) fn names(&self, groups: &std::collections::BTreeSet<&str>) -> bool {
+        [&self.srcaddr, &self.dstaddr, &self.srcaddr6, &self.dstaddr6]
+            .into_iter()
+            .any(|names| {
+                words(names)
+                    .iter()
+                    .any(|name| groups.contains(name.as_str()))
+            })
+    }
+
+    /// Whether it denies, and is switched on. Numbers stand for words where a manager does not tell words.
+    pub(crate) fn denies(&self) -> bool {
+        let denies = self.action == "deny" || self.action == 0;
+        denies && self.status != "disable" && self.status != 0
+    }
+}
+
+/// The names in an answer: one as text, several as an array.
+fn words(value: &Json) -> Vec<String> {
+    match value {
+        Json::String(one) => vec![one.clone()],
+        Json::Array(all) => all
+            .iter()
+            .filter_map(Json::as_str)
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Text, or the words of an array with blanks between them: what is empty comes as an empty array.
 fn text(value: &Json) -> String {
     match value {
@@ -245,15 +375,7 @@ pub(crate) struct StoredGroup {
 impl StoredGroup {
     /// The names of its members.
     pub(crate) fn members(&self) -> Vec<String> {
-        match &self.member {
-            Json::String(one) => vec![one.clone()],
-            Json::Array(all) => all
-                .iter()
-                .filter_map(Json::as_str)
-                .map(str::to_owned)
-                .collect(),
-            _ => Vec::new(),
-        }
+        words(&self.member)
     }
 }
 
@@ -272,16 +394,16 @@ mod tests {
 
     #[test]
     fn names_stay_within_their_part_of_the_address() {
-        let asked = address("root", Family::Ipv4, "a/b\\c");
+        let asked = address("campus", Family::Ipv4, "a/b\\c");
         assert_eq!(
             asked["url"],
-            "/pm/config/adom/root/obj/firewall/address/a\\/b\\\\c"
+            "/pm/config/adom/campus/obj/firewall/address/a\\/b\\\\c"
         );
     }
 
     #[test]
     fn an_install_names_the_vdom_of_every_firewall() {
-        let asked = install("root", "edge", &[("fw-1", "root")]);
+        let asked = install("campus", "edge", &[("fw-1", "root")]);
         assert_eq!(
             asked["data"]["scope"],
             json!([{ "name": "fw-1", "vdom": "root" }])

@@ -172,6 +172,13 @@ pub(crate) fn addresses(vdom: &str, family: Family) -> Request {
     )
 }
 
+/// The address objects whose name holds a text, by what they stand for.
+pub(crate) fn addresses_named(vdom: &str, family: Family, text: &str) -> Request {
+    get(CMDB, &["firewall", family.addresses()], vdom)
+        .query("filter", format!("name=@{text}"))
+        .query("format", "name|type|subnet|ip6|fqdn|associated-interface")
+}
+
 /// The names of address objects whose comment holds a text, or of more: `=@` ignores case.
 pub(crate) fn addresses_commented(vdom: &str, family: Family, text: &str) -> Request {
     get(CMDB, &["firewall", family.addresses()], vdom)

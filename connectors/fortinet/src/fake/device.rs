@@ -385,6 +385,12 @@ impl Device {
                 if ask.method == "DELETE" && table == "system/external-resource" {
                     self.drop_feed_content(vdom);
                 }
+                if ask.method == "PUT"
+                    && table == "system/external-resource"
+                    && let Some(feed) = &name
+                {
+                    self.read_feed_again(vdom, feed);
+                }
                 let mut answer = self.envelope(ask, vdom, table);
                 let new = self
                     .vdom(vdom)

@@ -15,6 +15,19 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Put there by a person.
     pub(super) by_hand: bool,
+    /// Whether a feed of its type takes it: looked at once, because every page counts them all.
+    valid: bool,
+}
+
+impl Line {
+    pub(super) fn new(feed_type: &str, text: impl Into<String>, by_hand: bool) -> Self {
+        let text = text.into();
+        Self {
+            valid: is_valid(feed_type, &text),
+            text,
+            by_hand,
+        }
+    }
 }
 
 /// Feed contents by name.
@@ -22,7 +35,7 @@ pub(super) struct Line {
 pub(super) struct Feeds(pub(super) BTreeMap<String, Vec<Line>>);
 
 /// Whether a line is one that a feed of this type takes.
-pub(super) fn is_valid(feed_type: &str, line: &str) -> bool {
+fn is_valid(feed_type: &str, line: &str) -> bool {
     let is_host = |text: &str| {
         !text.is_empty()
             && text.contains('.')
@@ -78,6 +91,19 @@ impl Device {
         }
     }
 
+    /// A feed whose type may have changed reads its lines anew.
+    pub(super) fn read_feed_again(&mut self, vdom: &str, feed: &str) {
+        let Some(held) = self.vdoms.get_mut(vdom) else {
+            return;
+        };
+        let row = held.tables.row("system/external-resource", feed);
+        if let (Some(row), Some(lines)) = (row, held.feeds.0.get_mut(feed)) {
+            for line in lines {
+                line.valid = is_valid(row.text("type"), &line.text);
+            }
+        }
+    }
+
     pub(super) fn feed_limit(&self, feed_type: &str) -> usize {
         self.feed_limits
             .get(feed_type)
@@ -120,12 +146,12 @@ impl Device {
             return Vec::new();
         }
         let room = self.room(vdom, feed, row.text("type"));
-        let lines = held.feeds.0.get(feed).cloned().unwrap_or_default();
-        let feed_type = row.text("type");
+        let lines = held.feeds.0.get(feed).map_or(&[][..], Vec::as_slice);
         lines
-            .into_iter()
+            .iter()
             .take(room)
-            .filter(|line| is_valid(feed_type, &line.text))
+            .filter(|line| line.valid)
+            .cloned()
             .collect()
     }
 
@@ -155,12 +181,9 @@ impl Device {
         let page: Vec<Json> = lines[start..visible]
             .iter()
             .take(if brief { 0 } else { count })
-            .map(|line| json!({ "entry": line.text, "valid": is_valid(row.text("type"), &line.text) }))
+            .map(|line| json!({ "entry": line.text, "valid": line.valid }))
             .collect();
-        let invalid = lines
-            .iter()
-            .filter(|line| !is_valid(row.text("type"), &line.text))
-            .count();
+        let invalid = lines.iter().filter(|line| !line.valid).count();
         let pull = held.pulls.get(feed);
         let status = match pull.and_then(|pull| pull.failure) {
             _ if row.text("status") == "disable" => "disable",
@@ -231,10 +254,7 @@ impl Device {
             .into_iter()
             .partition(|line| is_valid(&feed_type, line));
         let lines = held.feeds.0.entry(name.to_owned()).or_default();
-        let new_line = |text: String| Line {
-            text,
-            by_hand: false,
-        };
+        let new_line = |text: String| Line::new(&feed_type, text, false);
         match verb {
             "snapshot" => *lines = valid.into_iter().map(new_line).collect(),
             "add" => {

@@ -1,6 +1,7 @@
 //! A fake FortiManager in front of the fake firewalls: sessions, the lock of the ADOM, objects that act once
 //! they are installed, tasks, and the proxy to the firewalls' own API. HTTP says 200 whatever happens.
 
+mod inventory;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,14 @@ pub(super) struct Manager {
     pub(super) devices: Vec<(String, Shared)>,
     /// Firewalls that do not answer.
     pub(super) offline: Vec<String>,
+    /// Firewalls whose configuration is not what the manager has of it.
+    pub(super) out_of_sync: Vec<String>,
+    /// The package that the firewalls have.
+    pub(super) assigned: String,
+    /// Whether the user may read about itself.
+    pub(super) sees_users: bool,
+    /// Whether the policies that name our groups deny.
+    pub(super) policies_deny: bool,
     /// Errors of every install.
     pub(super) install_errors: u64,
     /// What is committed.
@@ -107,6 +116,10 @@ impl Manager {
             mode,
             devices,
             offline: Vec::new(),
+            out_of_sync: Vec::new(),
+            assigned: "edge".to_owned(),
+            sees_users: true,
+            policies_deny: true,
             install_errors: 0,
             tables,
             draft: None,
@@ -312,6 +325,7 @@ impl Manager {
                 )
             }
             ("exec", ["sys", "proxy", "json"]) => self.relay(data.ok_or(BAD_DATA)?),
+            ("get", ["cli" | "dvmdb" | "pm", ..]) => self.inventory(&segments),
             _ => Err(BAD_URL),
         }
     }

@@ -24,6 +24,10 @@
 //! | `rpc_permit` | `none`, `read` or `read-write` | `read-write` |
 //! | `offline` | firewalls that the manager does not reach | none |
 //! | `install_errors` | errors of every install | 0 |
+//! | `out_of_sync` | firewalls whose configuration the manager has not | none |
+//! | `assigned_package` | the package that the firewalls have | `edge` |
+//! | `sees_users` | whether the manager's user may read about itself | true |
+//! | `policies_deny` | whether the policies of the package deny what they name of ours | true |
 //! | `ban_limit` | most banned addresses | 100000 |
 //! | `banned_ip_persistency` | `disabled`, `permanent-only` or `all` | `disabled` |
 //! | `device_bans` | whether the device banned addresses itself | true |
@@ -67,7 +71,7 @@ use wire::{Ask, Reply};
 /// Largest body read at all, in bytes; a device's own limit is smaller.
 const READ_LIMIT: usize = 64 << 20;
 
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 27] = [
     "profile",
     "devices",
     "vdoms",
@@ -87,6 +91,10 @@ const SETTINGS: [&str; 23] = [
     "rpc_permit",
     "offline",
     "install_errors",
+    "out_of_sync",
+    "assigned_package",
+    "sees_users",
+    "policies_deny",
     "ban_limit",
     "banned_ip_persistency",
     "device_bans",
@@ -276,6 +284,10 @@ struct Settings {
     permit: String,
     offline: Vec<String>,
     install_errors: u64,
+    out_of_sync: Vec<String>,
+    assigned: String,
+    sees_users: bool,
+    policies_deny: bool,
     ban_limit: usize,
     persistency: String,
     device_bans: bool,
@@ -327,6 +339,10 @@ impl Settings {
             permit: options.setting("rpc_permit", "read-write".to_owned())?,
             offline: options.setting("offline", Vec::new())?,
             install_errors: options.setting("install_errors", 0)?,
+            out_of_sync: options.setting("out_of_sync", Vec::new())?,
+            assigned: options.setting("assigned_package", "edge".to_owned())?,
+            sees_users: options.setting("sees_users", true)?,
+            policies_deny: options.setting("policies_deny", true)?,
             ban_limit: options.setting("ban_limit", 100_000)?,
             persistency: options.setting("banned_ip_persistency", "disabled".to_owned())?,
             device_bans: options.setting("device_bans", true)?,
@@ -363,6 +379,10 @@ impl Settings {
         );
         manager.offline.clone_from(&self.offline);
         manager.install_errors = self.install_errors;
+        manager.out_of_sync.clone_from(&self.out_of_sync);
+        manager.assigned.clone_from(&self.assigned);
+        manager.sees_users = self.sees_users;
+        manager.policies_deny = self.policies_deny;
         Some(Arc::new(Mutex::new(manager)))
     }
 
@@ -517,10 +537,7 @@ impl Settings {
                 "corp-watchlist".to_owned(),
                 lines
                     .iter()
-                    .map(|text| feed::Line {
-                        text: (*text).to_owned(),
-                        by_hand: true,
-                    })
+                    .map(|text| feed::Line::new("address", *text, true))
                     .collect(),
             );
         }

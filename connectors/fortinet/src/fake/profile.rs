@@ -159,6 +159,12 @@ pub(super) const SWITCHES: &[Switch] = &[
         harshest: "left-out",
     },
     Switch {
+        name: "unknown-name",
+        about: "what a manager answers where a name in the address stands for nothing (§7)",
+        positions: &["missing", "bad-url"],
+        harshest: "bad-url",
+    },
+    Switch {
         name: "pull-empty",
         about: "a pulled list without entries (§5.3)",
         positions: &["taken", "refused"],
@@ -210,25 +216,25 @@ pub(super) const SWITCHES: &[Switch] = &[
 
 /// The switches that bear on a mechanism; all of them where none is named.
 pub(super) fn switches_of(mechanism: &str) -> Vec<Switch> {
-    let objects = [
+    // The others are about what the client never asks for, or about one firmware: they have tests of their own.
+    let address_group = [
         "duplicate-status",
         "in-use-status",
-        "array-body",
         "child-duplicate",
         "too-long-code",
-        "empty-group-code",
-        "unknown-filter-operator",
+    ];
+    let push_feed = [
+        "push-duplicate-add",
+        "push-missing-remove",
+        "volatile-push",
+        "entry-list-paging",
+        "overflow-entries",
     ];
     let concerns = |name: &str| match mechanism {
         "ban" => name.starts_with("ban-"),
         "manager" => name.starts_with("manager-"),
-        "address-group" => objects.contains(&name),
-        "push-feed" => {
-            !objects.contains(&name)
-                && ["ban-", "pull-", "manager-"]
-                    .iter()
-                    .all(|prefix| !name.starts_with(prefix))
-        }
+        "address-group" => address_group.contains(&name),
+        "push-feed" => push_feed.contains(&name),
         "feed" => name.starts_with("pull-"),
         _ => true,
     };

@@ -56,13 +56,14 @@ impl Device {
                         vdom.clone(),
                         row.name().to_owned(),
                         row.text("resource").to_owned(),
+                        row.text("type").to_owned(),
                     ));
                 }
             }
         }
-        for (vdom, feed, resource) in due {
+        for (vdom, feed, resource, kind) in due {
             let elsewhere = !resource.starts_with(SERVER);
-            let fetched = self.fetch(&resource);
+            let fetched = self.fetch(&resource, &kind);
             let Some(held) = self.vdoms.get_mut(&vdom) else {
                 continue;
             };
@@ -85,7 +86,7 @@ impl Device {
     }
 
     /// The lines of a published list, or the HTTP status of the failure.
-    fn fetch(&self, resource: &str) -> Result<Vec<Line>, u16> {
+    fn fetch(&self, resource: &str, kind: &str) -> Result<Vec<Line>, u16> {
         if self.server_down {
             return Err(503);
         }
@@ -99,10 +100,7 @@ impl Device {
         let lines: Vec<Line> = text
             .lines()
             .filter(|line| !is_comment(line))
-            .map(|line| Line {
-                text: line.trim().to_owned(),
-                by_hand: false,
-            })
+            .map(|line| Line::new(kind, line.trim(), false))
             .collect();
         if lines.is_empty() && position(&self.switches, "pull-empty") == "refused" {
             return Err(200);

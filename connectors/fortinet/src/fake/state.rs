@@ -284,16 +284,15 @@ impl FakeState for Fortigates {
                 {
                     return false;
                 }
+                let row = held.tables.row("system/external-resource", feed);
+                let kind = row.map(|row| row.text("type").to_owned());
                 let lines = held.feeds.0.entry(feed.to_owned()).or_default();
                 let text = value.to_string();
                 // Two equal lines cannot be told apart: nobody can own one of them.
                 if lines.iter().any(|line| line.text == text) {
                     return false;
                 }
-                lines.push(Line {
-                    text,
-                    by_hand: true,
-                });
+                lines.push(Line::new(&kind.unwrap_or_default(), text, true));
                 return true;
             }
             make_by_hand(&mut held.tables, value, &rules)

@@ -313,6 +313,10 @@ impl Target for Ban {
     fn calls(&self) -> Calls {
         self.connection.calls()
     }
+
+    async fn close(&self) {
+        self.connection.close().await;
+    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,16 @@ impl Connection {
         }
     }
 
+    /// Ends what was opened for it at a manager; a firewall itself keeps no session.
+    pub(crate) async fn close(&self) {
+        if let Way::Managed {
+            manager, counter, ..
+        } = &self.way
+        {
+            manager.log_out(counter).await;
+        }
+    }
+
     /// The clock that waiting goes by.
     pub(crate) fn clock(&self) -> &sdk::Clock {
         match &self.way {
@@ -197,10 +207,28 @@ impl Connection {
     pub(crate) async fn status(
         &self,
     ) -> Result<(String, Version, Option<chrono::DateTime<chrono::Utc>>)> {
-        let response = self.send(api::status(&self.vdom)).await?;
-        if !response.status.is_success() {
-            return Err(api::refusal(&response, "system status").with("vdom", &self.vdom));
-        }
+        let answer = self.send(api::status(&self.vdom)).await;
+        let answer = answer.and_then(|response| {
+            if response.status.is_success() {
+                Ok(response)
+            } else {
+                Err(api::refusal(&response, "system status").with("vdom", &self.vdom))
+            }
+        });
+        let response = match (answer, &self.way) {
+            (
+                Err(error),
+                Way::Managed {
+                    manager,
+                    device,
+                    counter,
+                },
+            ) => {
+                let vdom = &self.vdom;
+                return Err(manager.explained(counter, device, vdom, error).await);
+            }
+            (answer, _) => answer?,
+        };
         let status: Status = response.json("system status")?;
         let version = parse_version(&status.version).ok_or_else(|| {
             Error::protocol("system status: no version that we can read")

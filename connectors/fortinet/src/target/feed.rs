@@ -4,50 +4,32 @@
 
 mod pull;
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sdk::feed::Entries;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
-    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
-    KindSupport, Level, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
+    Batch, Calls, Capabilities, CapacityPool, EndKnownBy, Facts, Finding, Foreign, Granularity,
+    Held, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
 use super::connection::{Connection, Version, missing_right, name_right};
 use super::rows::everywhere;
-use super::threat_feed::{Group, PAGE, Threats, subject};
+use super::threat_feed::{Group, PAGE, Threats, resource};
 use crate::api::{self, FeedRow, Page, Pull};
 use crate::config::Config;
-use pull::is_current;
+use pull::{Acting, is_current};
 
 /// Malware feeds came with this version, the others before.
 const HASHES: Version = (6, 2, 0);
-
-const fn support(kind: Kind, networks: bool, matches_below: bool) -> KindSupport {
-    KindSupport {
-        kind,
-        effect: Effect::Prevent,
-        networks,
-        matches_below,
-    }
-}
 
 /// What pulled feeds can do.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities {
     mechanism: "feed",
     summary: "lists that we publish and the firewall pulls into threat feeds (any FortiOS with threat feeds)",
-    kinds: &[
-        support(Kind::Ipv4, true, false),
-        support(Kind::Ipv6, true, false),
-        // Not documented, as with pushed feeds: the answer that blocks more is assumed.
-        support(Kind::Domain, false, true),
-        support(Kind::Url, false, true),
-        support(Kind::Md5, false, false),
-        support(Kind::Sha1, false, false),
-        support(Kind::Sha256, false, false),
-    ],
+    kinds: resource::KINDS,
     end_known_by: EndKnownBy::Mark,
     native_end: None,
     // Beside the list, where no vendor counts characters.
@@ -76,9 +58,12 @@ pub(crate) struct PulledFeed {
     threats: Threats,
     key: TargetKey,
     lists: Vec<List>,
-    /// Lists of which the firewall holds another text than is published, as far as is known.
-    behind: Mutex<BTreeSet<Group>>,
+    behind: Mutex<Behind>,
 }
+
+/// Lists of which the firewall holds another text than is published, as far as is known, and why nothing can be
+/// pulled where that is so.
+type Behind = BTreeMap<Group, Option<Finding>>;
 
 /// What stands in a list without entries: whether an empty file is taken for an empty list, or for a
 /// failure that keeps the last one, is not documented. Nothing in the world has these values.
@@ -130,22 +115,16 @@ impl PulledFeed {
                 "set `publish = { directory = \"…\" }` to a folder that a web server shows to the firewalls",
             )
         })?;
-        let names = [
-            &config.lists.ip,
-            &config.lists.domain,
-            &config.lists.url,
-            &config.lists.hash,
-        ];
-        let mut lists = Vec::new();
-        for (group, name) in Group::ALL.into_iter().zip(names) {
-            if kinds.is_empty() || kinds.iter().any(|kind| Group::of(*kind) == group) {
-                lists.push(List {
+        let lists = resource::chosen(&config.lists, kinds)
+            .into_iter()
+            .map(|(group, name)| {
+                Ok(List {
                     group,
-                    name: name.clone(),
-                    published: sdk::feed::Feed::new(publish, name)?,
-                });
-            }
-        }
+                    published: sdk::feed::Feed::new(publish, &name)?,
+                    name,
+                })
+            })
+            .collect::<Result<_>>()?;
         Ok(Self {
             threats: Threats { connection },
             key,
@@ -159,13 +138,8 @@ impl PulledFeed {
         self.lists.iter().find(|list| list.group == group)
     }
 
-    fn note(&self, group: Group, is_behind: bool) {
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_behind {
-            behind.insert(group);
-        } else {
-            behind.remove(&group);
-        }
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What `check` says of one feed; `Err` if nothing can be pulled into it.
@@ -174,36 +148,25 @@ impl PulledFeed {
         list: &List,
         rows: &'a [FeedRow],
     ) -> std::result::Result<&'a FeedRow, Finding> {
-        let missing = |message: String| Finding {
-            level: Level::Missing,
-            subject: subject(&list.name),
-            message,
-            hint: Some(creation_hint(list)),
-        };
-        let row = rows
-            .iter()
-            .find(|row| row.name == list.name)
-            .ok_or_else(|| missing(format!("there is no external resource {}", list.name)))?;
-        if row.kind != list.group.feed_type() {
-            return Err(missing(format!(
-                "{} is of type {:?} and not {:?}",
-                list.name,
-                row.kind,
-                list.group.feed_type()
-            )));
-        }
+        let name = &list.name;
+        let creation = || creation_hint(list);
+        let row = resource::find(rows, list.group, name, creation)?;
+        let unusable = |message, hint| Err(resource::unusable(name, message, hint));
         // Old firmware does not name the one method that it has.
         if !matches!(row.update_method.as_str(), "" | "feed") {
-            return Err(missing(format!(
-                "{} is fed by push and pulls nothing",
-                list.name
-            )));
+            return unusable(
+                format!("{name} is fed by push and pulls nothing"),
+                creation(),
+            );
         }
         if row.resource.is_empty() {
-            return Err(missing(format!("{} names no URL to pull from", list.name)));
+            return unusable(format!("{name} names no URL to pull from"), creation());
         }
         if row.status == "disable" {
-            return Err(missing(format!("{} is disabled", list.name)));
+            let hint = format!(
+                "on the firewall: config system external-resource; edit \"{name}\"; set status enable; next; end"
+            );
+            return unusable(format!("{name} is disabled: it blocks nothing"), hint);
         }
         Ok(row)
     }
@@ -234,7 +197,7 @@ impl PulledFeed {
                     render(list.group),
                 )
                 .await;
-            self.note(list.group, true);
+            self.behind().entry(list.group).or_default();
             let results = match done {
                 Ok(()) => places.iter().map(|_| Outcome::Done).collect(),
                 Err(error) => everywhere(places.len(), error),
@@ -253,17 +216,14 @@ impl PulledFeed {
 }
 
 fn creation_hint(list: &List) -> String {
-    let category = match list.group {
-        Group::Domain | Group::Url => "set category <192 to 221, unused>; ",
-        Group::Ip | Group::Hash => "",
-    };
+    let commands = resource::commands(
+        list.group,
+        &list.name,
+        "set resource \"<its URL>\"; set server-identity-check full",
+    );
     format!(
-        "serve the published {name}.txt over https, and on the firewall: config system external-resource; edit \
-         \"{name}\"; set type {}; {category}set resource \"<its URL>\"; set server-identity-check full; next; \
-         end; then {}",
-        list.group.feed_type(),
-        list.group.place(),
-        name = list.name,
+        "serve the published {}.txt over https, and {commands}",
+        list.name
     )
 }
 
@@ -296,6 +256,15 @@ impl Target for PulledFeed {
                 continue;
             }
             if let Err(finding) = self.inspect(list, &rows) {
+                if !list.published.read().await?.entries.is_empty() {
+                    // It is kept right for the day on which it is pulled again; until then the commit says
+                    // what is wrong.
+                    facts.capacity.push(CapacityPool {
+                        kinds: kinds.to_vec(),
+                        limit: list.group.documented_limit(version),
+                    });
+                    continue;
+                }
                 facts
                     .unavailable
                     .extend(kinds.iter().map(|kind| (*kind, finding.message.clone())));
@@ -309,14 +278,10 @@ impl Target for PulledFeed {
             facts.capacity.push(pool);
         }
         if facts.capacity.is_empty() {
-            let (message, hint) = first_missing.map_or_else(
-                || ("no kind is sent to this mechanism".to_owned(), None),
-                |finding| (finding.message, finding.hint),
-            );
-            return Err(Error::new(ErrorKind::NotFound, message)
-                .with("firewall", &self.threats.connection.host)
-                .with("vdom", self.threats.vdom())
-                .hint(hint.unwrap_or_default()));
+            return Err(resource::none_usable(
+                first_missing,
+                &self.threats.connection,
+            ));
         }
         Ok(facts)
     }
@@ -364,36 +329,25 @@ impl Target for PulledFeed {
     }
 
     fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection> {
-        if self.list_of(value.kind()).is_none() {
-            return Err(Rejection::unsupported(
-                "no list is configured for this kind",
-            ));
-        }
-        let missing = facts
-            .unavailable
-            .iter()
-            .find(|(kind, _)| *kind == value.kind());
-        if let Some((_, why)) = missing {
-            return Err(Rejection::Unsupported(why.clone().into()));
-        }
-        match value {
-            Value::Url(url) if url.as_str().contains('*') => Err(Rejection::unsupported(
-                "a `*` in a URL feed stands for anything",
-            )),
-            _ => Ok(value.clone()),
-        }
+        resource::accept(value, facts, self.list_of(value.kind()).is_some())
     }
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let rows = self.threats.rows().await?;
         let mut held = Vec::new();
         for list in &self.lists {
-            if self.inspect(list, &rows).is_err() {
-                continue;
-            }
+            let unusable = self.inspect(list, &rows).err();
             let published = list.published.read().await?;
-            let acting = self.acting(list).await?;
-            self.note(list.group, !is_current(list.group, &published, &acting));
+            let acting = match &unusable {
+                None => self.acting(list).await?,
+                Some(_) if published.entries.is_empty() => continue,
+                Some(_) => Acting::new(),
+            };
+            if unusable.is_none() && is_current(list.group, &published, &acting) {
+                self.behind().remove(&list.group);
+            } else {
+                self.behind().insert(list.group, unusable);
+            }
             for (value, note) in published.entries {
                 let wanted = match scope {
                     Scope::All => true,
@@ -449,6 +403,10 @@ impl Target for PulledFeed {
     fn calls(&self) -> Calls {
         self.threats.connection.calls()
     }
+
+    async fn close(&self) {
+        self.threats.connection.close().await;
+    }
 }
 
 #[async_trait]
@@ -463,11 +421,18 @@ impl Staged for PulledFeed {
     }
 
     async fn commit(&self) -> Result<()> {
+        let mut first_error = None;
         for list in self.lists_behind() {
-            self.pull(list).await?;
-            self.note(list.group, false);
+            match self.pull(list).await {
+                Ok(()) => {
+                    self.behind().remove(&list.group);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     /// What is published stays so: the firewall pulls it by itself sooner or later.

@@ -3,27 +3,28 @@
 //! once a policy package that names the groups is installed, which is the commit of this target.
 
 mod edit;
+mod examine;
 mod install;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sdk::connector::Environment;
 use sdk::http::Safety;
 use sdk::indicator::Value;
 use sdk::target::{
-    Activate, Batch, Calls, Capabilities, Facts, Finding, Held, Level, Outcome, Pending, Rejection,
-    Scope, Staged, Target, TargetKey,
+    Activate, Batch, Calls, Capabilities, Facts, Finding, Held, Outcome, Pending, Rejection, Scope,
+    Staged, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::address_group::{CAPABILITIES as DIRECT, Family, handle, value_of};
-use super::connection::missing_right;
-use super::manager::{Counter, Manager};
-use crate::api::manager::{self as api, StoredAddress, StoredGroup};
-use crate::api::{self as rest, AddressRow, Named, Status};
+use super::manager::{Counter, Manager, inventory};
+use crate::api::manager::{self as api, Part, StoredAddress, StoredGroup};
+use crate::api::{AddressRow, Named};
 use crate::config::{Config, FortiManager, ManagedDevice};
 
 /// Address groups as they are through a manager.
@@ -55,6 +56,24 @@ pub(crate) struct ManagedGroup {
     group_size: usize,
     /// Our groups in the ADOM as last read, kept in step with what is written.
     groups: Mutex<Option<Groups>>,
+    /// The lock was asked for, and not given back as far as is known.
+    owes_unlock: AtomicBool,
+}
+
+/// What the ADOM holds.
+#[derive(Default)]
+struct Stored {
+    /// Our groups.
+    groups: Groups,
+    /// The objects of each table, others' included.
+    objects: Vec<(Family, Vec<AddressRow>)>,
+    /// All groups, others' included, with their members.
+    all_groups: Vec<(String, BTreeSet<String>)>,
+}
+
+fn rows_of<T: DeserializeOwned>(rows: Json, what: &str) -> Result<Vec<T>> {
+    serde_json::from_value(rows)
+        .map_err(|error| Error::protocol(format!("{what}: not the JSON we know")).because(error))
 }
 
 /// The tables, in the order in which they are asked for.
@@ -88,6 +107,7 @@ impl ManagedGroup {
             installation: environment.installation.clone(),
             group_size: config.group_size,
             groups: Mutex::default(),
+            owes_unlock: AtomicBool::new(false),
         })
     }
 
@@ -96,54 +116,49 @@ impl ManagedGroup {
     }
 
     /// Reads whole tables in one call, or fails.
-    async fn tables<T: DeserializeOwned>(
-        &self,
-        parameters: &[Json],
-        what: &str,
-    ) -> Result<Vec<Vec<T>>> {
+    async fn tables(&self, parameters: &[Json], what: &str) -> Result<Vec<Json>> {
         let parts = self
             .manager
             .call(&self.counter, "get", parameters, Safety::Read)
             .await?;
-        let mut tables = Vec::new();
-        for part in parts {
-            if part.status.code != 0 {
-                return Err(self.manager.refusal(&part.status, what));
-            }
-            let rows = serde_json::from_value(part.data).map_err(|error| {
-                Error::protocol(format!("{what}: not the JSON we know")).because(error)
-            })?;
-            tables.push(rows);
-        }
-        Ok(tables)
+        let whole = |part: Part| match part.status.code {
+            0 => Ok(part.data),
+            _ => Err(self.manager.refusal(&part.status, what)),
+        };
+        parts.into_iter().map(whole).collect()
     }
 
-    async fn stored_groups(&self) -> Result<Groups> {
-        let asked: Vec<Json> = TABLES.map(|family| api::groups(self.adom(), family)).into();
-        let tables = self.tables::<StoredGroup>(&asked, "address groups").await?;
-        let mut groups = Groups::new();
+    /// What the ADOM holds: groups and objects of both tables in one call.
+    async fn stored(&self) -> Result<Stored> {
+        let mut asked: Vec<Json> = TABLES.map(|family| api::groups(self.adom(), family)).into();
+        asked.extend(TABLES.map(|family| api::addresses(self.adom(), family)));
+        let mut tables = self.tables(&asked, "address objects and groups").await?;
+        let objects = tables.split_off(TABLES.len());
+        let mut stored = Stored::default();
         for (table, rows) in TABLES.into_iter().zip(tables) {
-            for row in rows {
+            for row in rows_of::<StoredGroup>(rows, "address groups")? {
+                let members: BTreeSet<String> = row.members().into_iter().collect();
+                stored.all_groups.push((row.name.clone(), members.clone()));
                 if let Some(family) = self.family_of_group(table, &row.name) {
-                    let members = row.members().into_iter().collect();
-                    groups.insert((family, row.name), members);
+                    stored.groups.insert((family, row.name), members);
                 }
             }
         }
-        self.remember(groups.clone());
-        Ok(groups)
+        for (family, rows) in TABLES.into_iter().zip(objects) {
+            let rows = rows_of::<StoredAddress>(rows, "addresses")?;
+            let rows = rows.into_iter().map(AddressRow::from).collect();
+            stored.objects.push((family, rows));
+        }
+        self.remember(stored.groups.clone());
+        Ok(stored)
     }
 
-    async fn stored_objects(&self) -> Result<Vec<(Family, Vec<AddressRow>)>> {
-        let asked: Vec<Json> = TABLES
-            .map(|family| api::addresses(self.adom(), family))
-            .into();
-        let tables = self.tables::<StoredAddress>(&asked, "addresses").await?;
-        Ok(TABLES
-            .into_iter()
-            .zip(tables)
-            .map(|(family, rows)| (family, rows.into_iter().map(AddressRow::from).collect()))
-            .collect())
+    /// The firewalls, with their VDOMs.
+    fn places(&self) -> Vec<(&str, &str)> {
+        self.devices
+            .iter()
+            .map(|device| (device.name.as_str(), device.vdom.as_str()))
+            .collect()
     }
 
     /// Which sort of group of ours a name of a table is.
@@ -172,20 +187,34 @@ impl Target for ManagedGroup {
 
     async fn open(&self) -> Result<Facts> {
         // The settings may be out of sight for a user who may well edit the ADOM.
-        let asked = [api::global(), api::workspace(self.adom(), "lockinfo")];
+        let places = self.places();
+        let mut asked = vec![
+            api::global(),
+            api::workspace(self.adom(), "lockinfo"),
+            api::package(self.adom(), &self.package),
+        ];
+        asked.extend(inventory::questions(self.adom(), &places));
         let parts = self
             .manager
             .call(&self.counter, "get", &asked, Safety::Read)
             .await?;
-        if let Some(part) = parts.last()
-            && part.status.code == api::DENIED
-        {
-            return Err(self.manager.refusal(&part.status, "ADOM"));
+        let [global, lock, package, known @ ..] = parts.as_slice() else {
+            return Err(Error::protocol("FortiManager: no answer about the ADOM"));
+        };
+        self.manager.devices(known, &places)?;
+        if lock.status.code == api::DENIED {
+            return Err(self.manager.refusal(&lock.status, "ADOM"));
         }
-        let mode = parts
-            .first()
-            .and_then(|part| part.data.get("workspace-mode"))
-            .and_then(Json::as_str);
+        if package.status.code == api::MISSING && self.activate != Activate::Never {
+            return Err(Error::config(format!(
+                "the ADOM {:?} has no policy package {:?}",
+                self.adom(),
+                self.package
+            ))
+            .with("answer", &package.status)
+            .hint("set `fortimanager.package` to the package whose policies name our groups, with its folders"));
+        }
+        let mode = global.data.get("workspace-mode").and_then(Json::as_str);
         if mode == Some("workflow") {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -201,58 +230,7 @@ impl Target for ManagedGroup {
     }
 
     async fn examine(&self, _: &Facts) -> Result<Vec<Finding>> {
-        let stored = match self.stored_groups().await {
-            Ok(stored) => stored,
-            Err(error) => return missing_right(error, "ADOM"),
-        };
-        let mut findings = Vec::new();
-        for (vdom, names) in self.by_vdom() {
-            for answer in self
-                .manager
-                .relay(&self.counter, &rest::status(&vdom), &names)
-                .await?
-            {
-                let version = serde_json::from_value::<Status>(answer.response);
-                findings.push(match version {
-                    Ok(told) if answer.status.code == 0 => Finding {
-                        level: Level::Ok,
-                        subject: "firewall".into(),
-                        message: format!("{} answers, FortiOS {}", answer.target, told.version),
-                        hint: None,
-                    },
-                    _ => Finding {
-                        level: Level::Warning,
-                        subject: "firewall".into(),
-                        message: format!("{} does not answer: {}", answer.target, answer.status),
-                        hint: Some("what is blocked there changes once it is back".to_owned()),
-                    },
-                });
-            }
-        }
-        if stored.is_empty() {
-            findings.push(Finding {
-                level: Level::Warning,
-                subject: "groups".into(),
-                message: "there is no group of ours in the ADOM yet".to_owned(),
-                hint: Some(format!(
-                    "the first block makes {}; then name it in a deny policy of the package {}",
-                    self.group_name(Family::Ipv4, 1),
-                    self.package
-                )),
-            });
-        }
-        for behind in self.behind(&stored).await? {
-            findings.push(Finding {
-                level: Level::Warning,
-                subject: "install".into(),
-                message: format!("{} does not hold what the ADOM does", behind.name),
-                hint: Some(format!(
-                    "name the groups in a deny policy of the package {}, which the next run installs",
-                    self.package
-                )),
-            });
-        }
-        Ok(findings)
+        self.findings().await
     }
 
     fn accept(&self, value: &Value, _: &Facts) -> Result<Value, Rejection> {
@@ -260,10 +238,12 @@ impl Target for ManagedGroup {
     }
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
-        let stored = self.stored_groups().await?;
+        let Stored {
+            groups, objects, ..
+        } = self.stored().await?;
         let installed = self.installed().await?;
         let mut groups_of: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
-        for ((family, group), members) in &stored {
+        for ((family, group), members) in &groups {
             for member in members {
                 groups_of
                     .entry((family.addresses(), member))
@@ -272,7 +252,7 @@ impl Target for ManagedGroup {
             }
         }
         let mut held = Vec::new();
-        for (family, rows) in self.stored_objects().await? {
+        for (family, rows) in objects {
             for row in rows {
                 let Some(value) = value_of(family, &row) else {
                     continue;
@@ -295,7 +275,7 @@ impl Target for ManagedGroup {
                 let acts = self.activate == Activate::Never
                     || installed
                         .iter()
-                        .all(|device| device.acts(family, groups, &row.name));
+                        .all(|device| device.acts(family, groups, &row));
                 held.push(Held {
                     id: handle(&row.name, groups),
                     value,
@@ -323,12 +303,21 @@ impl Target for ManagedGroup {
     fn calls(&self) -> Calls {
         self.counter.calls()
     }
+
+    async fn close(&self) {
+        // Where an edit was cut short: the lock would stay until the session ends, and a token has none.
+        self.manager.hold(false);
+        if self.owes_unlock.load(Ordering::Relaxed) && self.manager.is_logged_in().await {
+            self.unlock().await;
+        }
+        self.manager.log_out(&self.counter).await;
+    }
 }
 
 #[async_trait]
 impl Staged for ManagedGroup {
     async fn pending(&self) -> Result<Option<Pending>> {
-        let stored = self.stored_groups().await?;
+        let stored = self.stored().await?;
         let behind = self.behind(&stored).await?;
         let names: Vec<&str> = behind.iter().map(|device| device.name.as_str()).collect();
         // What else an install of the package brings, the manager does not tell us.

@@ -1,6 +1,8 @@
 //! A FortiManager as it is spoken to: one session, opened once and never tried again with credentials that
 //! were refused; and the way through it to the REST API of a firewall that it manages.
 
+pub(super) mod inventory;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -66,6 +68,8 @@ pub(crate) struct Manager {
     good: AtomicBool,
     /// Sessions opened so far.
     opened: AtomicU64,
+    /// An install of ours may be running: it would fail with its session.
+    installing: AtomicBool,
     pub(crate) adom: String,
     pub(crate) host: String,
 }
@@ -124,6 +128,7 @@ impl Manager {
             lost: AtomicBool::new(false),
             good: AtomicBool::new(false),
             opened: AtomicU64::new(0),
+            installing: AtomicBool::new(false),
             adom: manager.adom.clone(),
             host,
         }))
@@ -152,6 +157,46 @@ impl Manager {
     /// How many sessions were opened so far.
     pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether an install of ours may be running.
+    pub(crate) fn install(&self, is_running: bool) {
+        self.installing.store(is_running, Ordering::Relaxed);
+    }
+
+    /// The user, where one logs in.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match &self.credentials {
+            Credentials::Password { username, .. } => Some(username),
+            Credentials::Token(_) => None,
+        }
+    }
+
+    /// Whether something could be asked without logging in first.
+    pub(crate) async fn is_logged_in(&self) -> bool {
+        match &self.credentials {
+            Credentials::Password { .. } => self.session.lock().await.is_some(),
+            Credentials::Token(_) => self.good.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Ends the session, if there is one and no install of ours needs it. Then it ends by itself.
+    pub(crate) async fn log_out(&self, counter: &Counter) {
+        if self.installing.load(Ordering::Relaxed) {
+            tracing::warn!(
+                adom = self.adom,
+                "the session stays open: an install of ours may be running"
+            );
+            return;
+        }
+        let Some(session) = self.session.lock().await.take() else {
+            return;
+        };
+        // Asked once: a session that cannot be ended ends by itself.
+        let request = api::call("exec", &[api::logout()], Some(&session), Safety::Once);
+        if let Err(error) = self.exchange(counter, request, Safety::Read).await {
+            tracing::warn!(adom = self.adom, %error, "the session could not be ended");
+        }
     }
 
     fn refuse(&self) {
@@ -340,29 +385,50 @@ impl Manager {
         request: &Request,
         devices: &[&str],
     ) -> Result<Vec<Relayed>> {
+        let requests = std::slice::from_ref(request);
+        let mut relayed = self.relay_all(counter, requests, devices).await?;
+        relayed
+            .pop()
+            .ok_or_else(|| Error::protocol("call through FortiManager: no answer"))
+    }
+
+    /// Asks managed firewalls several things in one call, all of them of one safety.
+    pub(crate) async fn relay_all(
+        &self,
+        counter: &Counter,
+        requests: &[Request],
+        devices: &[&str],
+    ) -> Result<Vec<Vec<Relayed>>> {
+        let what = "call through FortiManager";
         let targets: Vec<String> = devices
             .iter()
             .map(|device| format!("adom/{}/device/{device}", self.adom))
             .collect();
-        let payload = match &request.body {
-            Body::Json(body) => serde_json::from_slice(body).ok(),
-            _ => None,
-        };
-        let action = request.method.as_str().to_ascii_lowercase();
-        let parameter = api::relay(&action, &resource(request)?, payload, &targets);
-        let what = "call through FortiManager";
-        let data = self
-            .ask(counter, "exec", parameter, request.safety, what)
-            .await?;
-        let relayed: Vec<Relayed> = serde_json::from_value(data).map_err(|error| {
-            let error = Error::protocol(format!("{what}: not the JSON we know")).because(error);
-            if request.safety == Safety::Read {
-                error
-            } else {
-                error.unknown_fate()
+        let mut parameters = Vec::new();
+        for request in requests {
+            let payload = match &request.body {
+                Body::Json(body) => serde_json::from_slice(body).ok(),
+                _ => None,
+            };
+            let action = request.method.as_str().to_ascii_lowercase();
+            parameters.push(api::relay(&action, &resource(request)?, payload, &targets));
+        }
+        let safety = requests.first().map_or(Safety::Read, |first| first.safety);
+        let parts = self.call(counter, "exec", &parameters, safety).await?;
+        let read = |part: Part| {
+            if part.status.code != 0 {
+                return Err(self.refusal(&part.status, what));
             }
-        })?;
-        Ok(relayed)
+            serde_json::from_value::<Vec<Relayed>>(part.data).map_err(|error| {
+                let error = Error::protocol(format!("{what}: not the JSON we know")).because(error);
+                if safety == Safety::Read {
+                    error
+                } else {
+                    error.unknown_fate()
+                }
+            })
+        };
+        parts.into_iter().map(read).collect()
     }
 
     /// Asks one managed firewall, as if it were asked itself.

@@ -6,6 +6,8 @@ mod connection;
 mod feed;
 mod managed_group;
 mod manager;
+#[cfg(test)]
+mod manager_tests;
 mod push_feed;
 #[cfg(test)]
 mod reach_tests;

@@ -8,42 +8,24 @@ use sdk::connector::Environment;
 use sdk::indicator::{Kind, Value};
 use sdk::ownership::{Owner, container_mark, container_owner};
 use sdk::target::{
-    Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
-    KindSupport, Level, Outcome, Proof, Rejection, Scope, Target, TargetKey,
+    Batch, Calls, Capabilities, EndKnownBy, Facts, Finding, Foreign, Granularity, Held, Level,
+    Outcome, Proof, Rejection, Scope, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
 use super::connection::{Connection, Version};
-use super::threat_feed::{Group, PAGE, Threats, subject};
+use super::threat_feed::{Group, PAGE, Threats, resource, subject};
 use crate::api::{Command, FeedRow};
 use crate::config::Config;
 
 /// Push feeds came with this version.
 const FIRST_VERSION: Version = (7, 2, 1);
-const fn support(kind: Kind, networks: bool, matches_below: bool) -> KindSupport {
-    KindSupport {
-        kind,
-        effect: Effect::Prevent,
-        networks,
-        matches_below,
-    }
-}
 
 /// What push feeds can do.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities {
     mechanism: "push-feed",
     summary: "entries pushed into threat feeds that a policy or profile blocks (FortiOS 7.2.1 and later)",
-    kinds: &[
-        support(Kind::Ipv4, true, false),
-        support(Kind::Ipv6, true, false),
-        // Whether a domain feed also matches names below is not documented: the answer that blocks more
-        // is assumed, so that nothing excluded is hit.
-        support(Kind::Domain, false, true),
-        support(Kind::Url, false, true),
-        support(Kind::Md5, false, false),
-        support(Kind::Sha1, false, false),
-        support(Kind::Sha256, false, false),
-    ],
+    kinds: resource::KINDS,
     end_known_by: EndKnownBy::Ledger,
     native_end: None,
     proof: Proof::Container,
@@ -85,22 +67,9 @@ impl PushFeed {
         key: TargetKey,
         environment: &Environment,
     ) -> Self {
-        let names = [
-            &config.feeds.ip,
-            &config.feeds.domain,
-            &config.feeds.url,
-            &config.feeds.hash,
-        ];
-        let feeds = Group::ALL
+        let feeds = resource::chosen(&config.feeds, kinds)
             .into_iter()
-            .zip(names)
-            .filter(|(group, _)| {
-                kinds.is_empty() || kinds.iter().any(|kind| Group::of(*kind) == *group)
-            })
-            .map(|(group, name)| Feed {
-                group,
-                name: name.clone(),
-            })
+            .map(|(group, name)| Feed { group, name })
             .collect();
         Self {
             threats: Threats { connection },
@@ -121,42 +90,13 @@ impl PushFeed {
         feed: &Feed,
         rows: &'a [FeedRow],
     ) -> std::result::Result<&'a FeedRow, Finding> {
-        let missing = |message: String| Finding {
-            level: Level::Missing,
-            subject: subject(&feed.name),
-            message,
-            hint: Some(self.creation_hint(feed)),
-        };
-        let row = rows
-            .iter()
-            .find(|row| row.name == feed.name)
-            .ok_or_else(|| missing(format!("there is no external resource {}", feed.name)))?;
-        if row.kind != feed.group.feed_type() {
-            return Err(missing(format!(
-                "{} is of type {:?} and not {:?}",
-                feed.name,
-                row.kind,
-                feed.group.feed_type()
-            )));
-        }
+        let creation = || resource::commands(feed.group, &feed.name, "set update-method push");
+        let row = resource::find(rows, feed.group, &feed.name, creation)?;
         if row.update_method != "push" {
-            return Err(missing(format!("{} is not fed by push", feed.name)));
+            let message = format!("{} is not fed by push", feed.name);
+            return Err(resource::unusable(&feed.name, message, creation()));
         }
         Ok(row)
-    }
-
-    fn creation_hint(&self, feed: &Feed) -> String {
-        let category = match feed.group {
-            Group::Domain | Group::Url => "set category <192 to 221, unused>; ",
-            Group::Ip | Group::Hash => "",
-        };
-        format!(
-            "on the firewall: config system external-resource; edit \"{}\"; set type {}; set update-method push; \
-             {category}next; end; then {}",
-            feed.name,
-            feed.group.feed_type(),
-            feed.group.place()
-        )
     }
 
     fn owner_of(&self, row: &FeedRow) -> Option<Owner> {
@@ -242,14 +182,10 @@ impl Target for PushFeed {
         }
         if owners.is_empty() {
             // Without a single feed there is nothing to push into.
-            let (message, hint) = first_missing.map_or_else(
-                || ("no kind is sent to this mechanism".to_owned(), None),
-                |finding| (finding.message, finding.hint),
-            );
-            return Err(Error::new(ErrorKind::NotFound, message)
-                .with("firewall", &self.threats.connection.host)
-                .with("vdom", &self.threats.connection.vdom)
-                .hint(hint.unwrap_or_default()));
+            return Err(resource::none_usable(
+                first_missing,
+                &self.threats.connection,
+            ));
         }
         // One owner for all of them, or the ledger decides.
         facts.container = owners
@@ -302,24 +238,7 @@ impl Target for PushFeed {
     }
 
     fn accept(&self, value: &Value, facts: &Facts) -> Result<Value, Rejection> {
-        if self.feed(value.kind()).is_none() {
-            return Err(Rejection::unsupported(
-                "no feed is configured for this kind",
-            ));
-        }
-        let missing = facts
-            .unavailable
-            .iter()
-            .find(|(kind, _)| *kind == value.kind());
-        if let Some((_, why)) = missing {
-            return Err(Rejection::Unsupported(why.clone().into()));
-        }
-        match value {
-            Value::Url(url) if url.as_str().contains('*') => Err(Rejection::unsupported(
-                "a `*` in a URL feed stands for anything",
-            )),
-            _ => Ok(value.clone()),
-        }
+        resource::accept(value, facts, self.feed(value.kind()).is_some())
     }
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
@@ -397,5 +316,9 @@ impl Target for PushFeed {
 
     fn calls(&self) -> Calls {
         self.threats.connection.calls()
+    }
+
+    async fn close(&self) {
+        self.threats.connection.close().await;
     }
 }

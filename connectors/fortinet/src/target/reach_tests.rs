@@ -1,11 +1,14 @@
 //! Bans, pulled feeds and managers against the fake: what a user is told when something is missing.
 
+use axum::http::Method;
+use axum::http::header::AUTHORIZATION;
 use chrono::DateTime;
 use sdk::connector::Environment;
 use sdk::fake::{Fake, FakeOptions};
+use sdk::http::{ClientBuilder, Request, Safety, StaticHeader};
 use sdk::indicator::Value;
 use sdk::target::{Batch, Finding, Level, Outcome, Removal, Scope, Target, Write};
-use sdk::{Clock, ErrorKind};
+use sdk::{Clock, ErrorKind, Secret};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -13,16 +16,16 @@ fn clock() -> Clock {
     Clock::manual(DateTime::from_timestamp(1_790_000_000, 0).unwrap())
 }
 
-struct Lab {
-    fake: Fake,
-    clock: Clock,
+pub(super) struct Lab {
+    pub(super) fake: Fake,
+    pub(super) clock: Clock,
 }
 
-async fn lab(settings: &[(&str, Json)]) -> Lab {
+pub(super) async fn lab(settings: &[(&str, Json)]) -> Lab {
     lab_with(settings, &[]).await
 }
 
-async fn lab_with(settings: &[(&str, Json)], switches: &[(&str, &str)]) -> Lab {
+pub(super) async fn lab_with(settings: &[(&str, Json)], switches: &[(&str, &str)]) -> Lab {
     let clock = clock();
     let mut options = FakeOptions::plain(clock.clone());
     for (name, position) in switches {
@@ -36,19 +39,39 @@ async fn lab_with(settings: &[(&str, Json)], switches: &[(&str, &str)]) -> Lab {
 }
 
 impl Lab {
-    fn targets(&self, mechanism: &str, change: impl FnOnce(&mut Json)) -> Vec<Arc<dyn Target>> {
+    pub(super) fn targets(
+        &self,
+        mechanism: &str,
+        change: impl FnOnce(&mut Json),
+    ) -> Vec<Arc<dyn Target>> {
         let mut configuration = self.fake.configuration.clone();
         configuration["mechanism"] = json!(mechanism);
         change(&mut configuration);
         super::targets(configuration, &Environment::new(self.clock.clone())).unwrap()
     }
 
-    fn target(&self, mechanism: &str) -> Arc<dyn Target> {
+    /// Somebody changes a threat feed on the firewall.
+    async fn administrator_changes(&self, feed: &str, change: &Json) {
+        let key = self.fake.configuration["firewalls"][0]["api_key"].as_str();
+        let header = StaticHeader::new(AUTHORIZATION, "Bearer ", &Secret::new(key.unwrap()));
+        let environment = Environment::new(self.clock.clone());
+        let client = ClientBuilder::new(&self.fake.server.url, &environment)
+            .unwrap()
+            .auth(Arc::new(header.unwrap()))
+            .build()
+            .unwrap();
+        let path = ["api", "v2", "cmdb", "system", "external-resource", feed];
+        let request = Request::new(Method::PUT, Safety::Once, "*", path).json(change);
+        let response = client.send(request).await.unwrap();
+        assert!(response.status.is_success(), "{}", response.excerpt());
+    }
+
+    pub(super) fn target(&self, mechanism: &str) -> Arc<dyn Target> {
         self.targets(mechanism, |_| {}).remove(0)
     }
 }
 
-fn write(text: &str) -> Write {
+pub(super) fn write(text: &str) -> Write {
     Write {
         value: Value::detect(text).unwrap(),
         id: None,
@@ -59,13 +82,13 @@ fn write(text: &str) -> Write {
     }
 }
 
-fn all_done(outcomes: &[Outcome]) -> bool {
+pub(super) fn all_done(outcomes: &[Outcome]) -> bool {
     outcomes
         .iter()
         .all(|outcome| matches!(outcome, Outcome::Done))
 }
 
-async fn examined(target: &dyn Target) -> Vec<Finding> {
+pub(super) async fn examined(target: &dyn Target) -> Vec<Finding> {
     let facts = target.open().await.unwrap();
     target.examine(&facts).await.unwrap()
 }
@@ -195,6 +218,64 @@ async fn item_38_a_feed_that_cannot_pull_is_named() {
         .remove(0);
     let error = target.open().await.unwrap_err();
     assert!(error.to_string().contains("pulls nothing"), "{error}");
+}
+
+/// A list that was published is kept right while nothing pulls it, and the run says that nothing does.
+#[tokio::test]
+async fn a_feed_that_is_disabled_or_gone_is_told_and_its_list_kept_right() {
+    for (change, words, advice) in [
+        (
+            json!({ "status": "disable" }),
+            "cordon-list-ip is disabled",
+            "set status enable",
+        ),
+        (
+            json!({ "name": "old" }),
+            "no external resource cordon-list-ip",
+            "edit \"cordon-list-ip\"",
+        ),
+    ] {
+        let lab = lab(&[]).await;
+        let target = lab.target("feed");
+        target.open().await.unwrap();
+        let writes = [write("9.8.7.6"), write("bad.example.net")];
+        assert!(all_done(&target.apply(Batch::Add(&writes)).await));
+        let staged = target.staged().unwrap();
+        staged.commit().await.unwrap();
+        assert_eq!(lab.fake.state.enforced("feed").len(), 2);
+        lab.administrator_changes("cordon-list-ip", &change).await;
+
+        let facts = target.open().await.unwrap();
+        assert!(facts.unavailable.is_empty(), "{:?}", facts.unavailable);
+        let held = target.list(Scope::All).await.unwrap();
+        let blocks = |text: &str| {
+            let found = held.iter().find(|held| held.value.to_string() == text);
+            found.map(|held| held.blocks)
+        };
+        assert_eq!(blocks("9.8.7.6"), Some(false));
+        assert_eq!(blocks("bad.example.net"), Some(true));
+        let pending = staged.pending().await.unwrap().unwrap();
+        assert!(pending.what.contains("cordon-list-ip"), "{pending:?}");
+        // What has ended goes from the list all the same.
+        let ended = Removal {
+            id: "9.8.7.6".into(),
+            value: Value::detect("9.8.7.6").unwrap(),
+        };
+        assert!(all_done(&target.apply(Batch::Remove(&[ended])).await));
+        let more = [write("9.8.7.7"), write("worse.example.net")];
+        assert!(all_done(&target.apply(Batch::Add(&more)).await));
+        let error = staged.commit().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.hint_text().unwrap().contains(advice), "{error:?}");
+        // The other list is pulled nevertheless.
+        let enforced = lab.fake.state.enforced("feed");
+        let worse = enforced.iter().any(|it| it.text == "worse.example.net");
+        assert!(worse, "{enforced:?}");
+        let folder = lab.fake.configuration["publish"]["directory"].as_str();
+        let text = std::path::Path::new(folder.unwrap()).join("cordon-list-ip.txt");
+        assert_eq!(std::fs::read_to_string(text).unwrap(), "9.8.7.7\n");
+    }
 }
 
 #[tokio::test]

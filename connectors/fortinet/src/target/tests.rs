@@ -147,24 +147,28 @@ async fn item_01_check_tells_each_firewalls_certificate_as_it_can_be_pinned() {
 
 #[tokio::test]
 async fn item_02_03_a_refused_key_is_sent_once_for_all_vdoms_and_mechanisms() {
-    let fake = start(options().set("vdoms", json!(["root", "dmz"]))).await;
-    let mut configuration = fake.configuration.clone();
-    for firewall in configuration["firewalls"].as_array_mut().unwrap() {
-        firewall["api_key"] = json!("a-key-that-is-wrong");
-    }
-    for mechanism in ["push-feed", "address-group"] {
-        for target in targets(&configuration, mechanism) {
-            let error = target.open().await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Auth);
-            assert!(error.hint_text().unwrap().contains("lock"), "{error:?}");
+    for body in ["html", "json"] {
+        let mut options = options().set("vdoms", json!(["root", "dmz"]));
+        options.switches = options.switches.with("unauthorised-body", body);
+        let fake = start(options).await;
+        let mut configuration = fake.configuration.clone();
+        for firewall in configuration["firewalls"].as_array_mut().unwrap() {
+            firewall["api_key"] = json!("a-key-that-is-wrong");
         }
+        for mechanism in ["push-feed", "address-group"] {
+            for target in targets(&configuration, mechanism) {
+                let error = target.open().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Auth);
+                assert!(error.hint_text().unwrap().contains("lock"), "{error:?}");
+            }
+        }
+        assert_eq!(fake.server.log.count(|_| true), 1);
+        // The right key is another matter.
+        target(&fake.configuration, "push-feed")
+            .open()
+            .await
+            .unwrap();
     }
-    assert_eq!(fake.server.log.count(|_| true), 1);
-    // The right key is another matter.
-    target(&fake.configuration, "push-feed")
-        .open()
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

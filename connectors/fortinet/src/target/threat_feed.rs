@@ -2,6 +2,7 @@
 //! read whole.
 
 mod group;
+pub(super) mod resource;
 
 use sdk::target::CapacityPool;
 use sdk::{Error, ErrorKind, Result, Retry};

@@ -21,7 +21,7 @@ const PUSH_FEED: [usize; 3] = [19, 12, 18];
 const FEED: [usize; 3] = [24, 12, 24];
 const BAN: [usize; 3] = [5, 2, 4];
 const ADDRESS_GROUP: [usize; 3] = [2013, 8, 2013];
-const MANAGED: [usize; 3] = [35, 9, 33];
+const MANAGED: [usize; 3] = [29, 7, 27];
 
 struct Lab {
     fake: Fake,

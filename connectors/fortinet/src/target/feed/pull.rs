@@ -1,7 +1,6 @@
 //! Asking the firewall to pull, waiting until it did, and looking what it holds then.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use sdk::feed::Snapshot;
@@ -13,7 +12,7 @@ use sdk::{Error, ErrorKind, Result, Retry};
 use super::{List, PulledFeed, placeholder};
 use crate::api::{self, Page, Pull, Refresh};
 use crate::target::connection::name_right;
-use crate::target::threat_feed::{Group, subject};
+use crate::target::threat_feed::{Group, resource, subject};
 
 /// How often the firewall is asked whether it has pulled.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -21,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What a firewall holds: values, and whether they act.
-type Acting = HashMap<Value, bool>;
+pub(super) type Acting = HashMap<Value, bool>;
 
 /// Whether the firewall holds what is published, no more and no less. A list that was never published holds
 /// nothing of ours.
@@ -56,10 +55,10 @@ impl PulledFeed {
 
     /// The lists that the firewall has not pulled as they are published, as far as is known.
     pub(super) fn lists_behind(&self) -> Vec<&List> {
-        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = self.behind();
         self.lists
             .iter()
-            .filter(|list| behind.contains(&list.group))
+            .filter(|list| behind.contains_key(&list.group))
             .collect()
     }
 
@@ -70,6 +69,10 @@ impl PulledFeed {
             .update(|_| {}, super::render(list.group))
             .await?;
         let connection = &self.threats.connection;
+        let unusable = self.behind().get(&list.group).cloned().flatten();
+        if let Some(finding) = unusable {
+            return Err(resource::none_usable(Some(finding), connection));
+        }
         let vdom = &connection.vdom;
         let named = |error: Error| name_right(error, "sysgrp", "write").with("feed", &list.name);
         let asked = |pull| async move {

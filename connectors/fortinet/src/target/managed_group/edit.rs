@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sdk::http::{Safety, poll};
@@ -72,7 +73,7 @@ impl ManagedGroup {
             .clone();
         match known {
             Some(groups) => Ok(groups),
-            None => self.stored_groups().await,
+            None => Ok(self.stored().await?.groups),
         }
     }
 
@@ -170,6 +171,8 @@ impl ManagedGroup {
         let count = batch.len();
         let mut again = false;
         loop {
+            // Before it is there: whoever is cut short while asking may have it.
+            self.owes_unlock.store(true, Ordering::Relaxed);
             let locked = match self.lock().await {
                 Ok(locked) => locked,
                 Err(error) => {
@@ -177,6 +180,7 @@ impl ManagedGroup {
                     return everywhere(count, error);
                 }
             };
+            self.owes_unlock.store(locked, Ordering::Relaxed);
             self.manager.hold(locked);
             let mut rows: Rows = (0..count).map(|_| None).collect();
             let mut result = match batch {
@@ -224,14 +228,17 @@ impl ManagedGroup {
     }
 
     /// Gives the lock back, whatever happened before. Should this fail, it ends with the session.
-    async fn unlock(&self) {
+    pub(super) async fn unlock(&self) {
         let verb = api::workspace(self.adom(), "unlock");
         let done = self
             .manager
             .call(&self.counter, "exec", &[verb], Safety::Idempotent)
             .await;
-        if let Err(error) = done {
-            tracing::warn!(adom = self.adom(), %error, "the ADOM could not be unlocked: it is free once our session ends");
+        match done {
+            Ok(_) => self.owes_unlock.store(false, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(adom = self.adom(), %error, "the ADOM could not be unlocked: it is free once our session ends");
+            }
         }
     }
 
@@ -285,7 +292,7 @@ impl ManagedGroup {
         asked: Vec<(usize, Family, String)>,
         error: Error,
     ) -> Result<()> {
-        let stored = self.stored_objects().await?;
+        let stored = self.stored().await?.objects;
         let is_there = |place: usize, family: Family, name: &str| {
             let write: &Write = &writes[place];
             stored
@@ -433,7 +440,7 @@ impl ManagedGroup {
         let held = if self.manager.is_held() {
             Groups::new()
         } else {
-            self.stored_groups().await?
+            self.stored().await?.groups
         };
         for (key, members) in into {
             for (place, name) in members {

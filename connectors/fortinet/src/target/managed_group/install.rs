@@ -1,15 +1,17 @@
 //! What the firewalls hold, and bringing it there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use sdk::http::{Safety, poll};
+use sdk::http::{Request, Safety, poll};
+use sdk::indicator::Value;
 use sdk::{Error, ErrorKind, Result, Retry};
 
-use super::{Family, Groups, InstalledGroup, ManagedGroup, TABLES};
-use crate::api as rest;
+use super::{Family, Groups, InstalledGroup, ManagedGroup, Stored, TABLES};
 use crate::api::manager::{self as api, Task};
+use crate::api::{self as rest, AddressRow};
 use crate::config::ManagedDevice;
+use crate::target::address_group::value_of;
 use crate::target::manager::page;
 
 /// How often a task is asked for.
@@ -17,24 +19,42 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long an install may take.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// What one firewall holds of our groups.
+/// What one firewall holds of our groups and objects.
 pub(super) struct Installed {
     device: usize,
     /// `None` where it does not answer.
     groups: Option<Groups>,
+    objects: Objects,
+}
+
+/// What objects stand for, by table and name.
+type Objects = HashMap<(&'static str, String), Stands>;
+
+/// What an object stands for, and the interface that it is bound to: it matches nowhere else.
+type Stands = (Option<Value>, String);
+
+fn stands(table: Family, row: &AddressRow) -> Stands {
+    (value_of(table, row), row.associated_interface.clone())
 }
 
 impl Installed {
     /// Whether a member acts there. What does not answer is judged by the install, not here.
-    pub(super) fn acts(&self, table: Family, groups: &[&str], member: &str) -> bool {
+    pub(super) fn acts(&self, table: Family, groups: &[&str], row: &AddressRow) -> bool {
         let Some(held) = &self.groups else {
             return true;
         };
-        groups.iter().any(|group| {
+        let is_member = groups.iter().any(|group| {
             held.iter().any(|((family, name), members)| {
-                family.groups() == table.groups() && name == group && members.contains(member)
+                family.groups() == table.groups() && name == group && members.contains(&row.name)
             })
-        })
+        });
+        is_member && self.stands_alike(table, row)
+    }
+
+    /// Whether the object there stands for what it does here. What is not of our name was not asked for.
+    fn stands_alike(&self, table: Family, row: &AddressRow) -> bool {
+        let there = self.objects.get(&(table.addresses(), row.name.clone()));
+        there.is_none_or(|there| *there == stands(table, row))
     }
 }
 
@@ -57,12 +77,21 @@ impl ManagedGroup {
             .map(|device| Installed {
                 device,
                 groups: Some(Groups::new()),
+                objects: Objects::new(),
             })
             .collect();
+        let prefix = format!("{}-", self.prefix);
         for (vdom, names) in self.by_vdom() {
-            for table in TABLES {
-                let request = rest::groups(&vdom, table, &format!("{}-", self.prefix));
-                let answers = self.manager.relay(&self.counter, &request, &names).await?;
+            let mut requests: Vec<Request> = TABLES
+                .map(|table| rest::groups(&vdom, table, &prefix))
+                .into();
+            requests.extend(TABLES.map(|table| rest::addresses_named(&vdom, table, &prefix)));
+            let mut answers = self
+                .manager
+                .relay_all(&self.counter, &requests, &names)
+                .await?;
+            let objects = answers.split_off(TABLES.len());
+            for (table, answers) in TABLES.into_iter().zip(answers) {
                 for entry in &mut installed {
                     let device = &self.devices[entry.device];
                     if device.vdom != vdom {
@@ -86,12 +115,33 @@ impl ManagedGroup {
                     }
                 }
             }
+            for (table, answers) in TABLES.into_iter().zip(objects) {
+                for entry in &mut installed {
+                    let device = &self.devices[entry.device];
+                    if device.vdom != vdom {
+                        continue;
+                    }
+                    let answer = answers.iter().find(|answer| answer.target == device.name);
+                    let rows = answer
+                        .filter(|answer| answer.status.code == 0)
+                        .and_then(page::<Vec<AddressRow>>);
+                    let Some(rows) = rows else {
+                        entry.groups = None;
+                        continue;
+                    };
+                    for row in rows {
+                        let stands = stands(table, &row);
+                        entry.objects.insert((table.addresses(), row.name), stands);
+                    }
+                }
+            }
         }
         Ok(installed)
     }
 
-    /// The firewalls that hold other members than the ADOM, or do not answer.
-    pub(super) async fn behind(&self, stored: &Groups) -> Result<Vec<&ManagedDevice>> {
+    /// The firewalls that hold other members than the ADOM, or objects that stand for something else, or do not
+    /// answer.
+    pub(super) async fn behind(&self, stored: &Stored) -> Result<Vec<&ManagedDevice>> {
         let placeholder = self.placeholder();
         let real = |groups: &Groups| -> BTreeMap<(Family, String), BTreeSet<String>> {
             groups
@@ -103,7 +153,18 @@ impl ManagedGroup {
                 .filter(|(_, members)| !members.is_empty())
                 .collect()
         };
-        let wanted = real(stored);
+        let wanted = real(&stored.groups);
+        let is_member = |table: Family, name: &str| {
+            wanted.iter().any(|((family, _), members)| {
+                family.groups() == table.groups() && members.contains(name)
+            })
+        };
+        let members: Vec<(Family, &AddressRow)> = stored
+            .objects
+            .iter()
+            .flat_map(|(table, rows)| rows.iter().map(|row| (*table, row)))
+            .filter(|(table, row)| is_member(*table, &row.name))
+            .collect();
         Ok(self
             .installed()
             .await?
@@ -113,6 +174,9 @@ impl ManagedGroup {
                     .groups
                     .as_ref()
                     .is_none_or(|groups| real(groups) != wanted)
+                    || !members
+                        .iter()
+                        .all(|(table, row)| entry.stands_alike(*table, row))
             })
             .map(|entry| &self.devices[entry.device])
             .collect())
@@ -120,7 +184,7 @@ impl ManagedGroup {
 
     /// Installs the package on the firewalls that are behind, waits for the end, and looks.
     pub(super) async fn install(&self) -> Result<()> {
-        let stored = self.stored_groups().await?;
+        let stored = self.stored().await?;
         let behind = self.behind(&stored).await?;
         if behind.is_empty() {
             return Ok(());
@@ -181,6 +245,7 @@ impl ManagedGroup {
             .get("task")
             .and_then(serde_json::Value::as_u64)
             .ok_or_else(|| Error::protocol("install: the answer names no task").unknown_fate())?;
+        self.manager.install(true);
         let task = poll(
             self.manager.clock(),
             "the install",
@@ -204,6 +269,7 @@ impl ManagedGroup {
             },
         )
         .await?;
+        self.manager.install(false);
         Ok((number, task))
     }
 }
