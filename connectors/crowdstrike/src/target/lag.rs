@@ -46,12 +46,16 @@ impl Falcon {
         let (seen, unseen): (Vec<_>, Vec<_>) = expected
             .iter()
             .partition(|(id, written)| shown(id) == written.shows);
-        let seen: Vec<String> = seen.into_iter().map(|(id, _)| id.clone()).collect();
+        {
+            let mut written = self.written();
+            for (id, _) in seen {
+                written.remove(id);
+            }
+        }
         let unseen: BTreeMap<String, Written> = unseen
             .into_iter()
             .map(|(id, w)| (id.clone(), w.clone()))
             .collect();
-        self.written().retain(|id, _| !seen.contains(id));
         if unseen.is_empty() {
             return Ok(());
         }
