@@ -4,6 +4,9 @@ mod actions;
 mod api;
 mod config;
 pub mod fake;
+mod observable;
+mod tally;
+mod write;
 
 use std::sync::Arc;
 

@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::sync::Context;
 
 pub use arguments::FailOn;
+pub use perform::kept_off;
 pub use setup::{Common, Setup, common, management_hosts, members, set_up};
 pub use view::{Blocked, BlockedEntry, Checked, CheckedDevice, CheckedFinding, blocked, check};
 

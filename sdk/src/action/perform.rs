@@ -195,7 +195,7 @@ async fn sync_collection(
 ) -> Result<Report> {
     let common = &arguments.common;
     let context = with_setup(context, setup, common)?;
-    let exclude = excluded(&common.exclude)?;
+    let exclude = kept_off(&common.exclude, "exclude")?;
     let (deployment, readings) = match (
         one_source(&arguments, setup)?,
         &arguments.stix_objects,
@@ -428,7 +428,7 @@ async fn batch(
     context: &Context,
 ) -> Result<Report> {
     let context = with_setup(context, setup, common)?;
-    batch.exclude = excluded(&common.exclude)?.into_iter().collect();
+    batch.exclude = kept_off(&common.exclude, "exclude")?.into_iter().collect();
     batch.adopt = common.adopt;
     batch.protection = protection(setup);
     sync::push(batch, &setup.target, &context).await
@@ -540,15 +540,16 @@ fn values(texts: &[String], argument: &str) -> Result<Reading> {
     Ok(reading)
 }
 
-/// The `exclude` argument: an unreadable exclude is an error, because leaving it out would block.
-fn excluded(texts: &[String]) -> Result<Option<Reading>> {
+/// Values that an argument or setting keeps off: one that cannot be read is an error, because leaving it
+/// out would block.
+pub fn kept_off(texts: &[String], argument: &str) -> Result<Option<Reading>> {
     if texts.is_empty() {
         return Ok(None);
     }
-    let reading = values(texts, "exclude")?;
+    let reading = values(texts, argument)?;
     match reading.skipped.first.first() {
         Some(skipped) => Err(Error::input(format!(
-            "exclude: {:?}: {}",
+            "{argument}: {:?}: {}",
             skipped.text, skipped.message
         ))),
         None => Ok(Some(reading)),
