@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::StatusCode;
 
-use super::text::Lines;
+use super::text::{Lines, LinesPage};
 use super::{Collection, refusal};
 use crate::collection::{ReadContext, Reading, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ enum Contents {
         oldest: Option<DateTime<Utc>>,
         newest: Option<DateTime<Utc>>,
     },
-    Lines(super::text::LinesPage),
+    Lines(LinesPage),
 }
 
 impl Seen {
@@ -124,31 +124,43 @@ impl Seen {
 /// The end of a page at which objects of one time may have been cut apart.
 struct Seam {
     instant: DateTime<Utc>,
-    /// The last line, of text.
-    line: Option<String>,
+    /// The page's lines, of text.
+    lines: Option<LinesPage>,
 }
 
 impl Seam {
     /// After a page with a cursor that is nothing but a time.
-    fn after(seen: &Seen) -> Option<Self> {
+    fn after(seen: Seen) -> Option<Self> {
         if seen.items == 0 {
             return None;
         }
         let told = bare_time(seen.cursor.as_deref()?)?;
         Some(Self {
             instant: seen.newest().map_or(told, |newest| newest.max(told)),
-            line: match &seen.contents {
+            lines: match seen.contents {
                 Contents::Objects { .. } => None,
-                Contents::Lines(page) => page.last.clone(),
+                Contents::Lines(page) => Some(page),
             },
         })
     }
 
     /// Whether the next page begins before the last one ended, so that nothing lies between them.
     fn is_covered_by(&self, next: &Seen) -> bool {
-        match &next.contents {
-            Contents::Objects { oldest, .. } => oldest.is_some_and(|it| it <= self.instant),
-            Contents::Lines(page) => self.line.as_ref().is_some_and(|it| page.all.contains(it)),
+        match (&next.contents, &self.lines) {
+            (Contents::Objects { oldest, .. }, _) => oldest.is_some_and(|it| it <= self.instant),
+            (Contents::Lines(page), Some(before)) => {
+                before.last.as_ref().is_some_and(|it| page.all.contains(it))
+            }
+            (Contents::Lines(_), None) => false,
+        }
+    }
+
+    /// Whether the next page holds nothing but what ended the last one.
+    fn has_all_of(&self, next: &Seen) -> bool {
+        match (&next.contents, &self.lines) {
+            (Contents::Objects { newest, .. }, _) => newest.is_some_and(|it| it <= self.instant),
+            (Contents::Lines(page), Some(before)) => page.all.is_subset(&before.all),
+            (Contents::Lines(_), None) => false,
         }
     }
 }
@@ -164,10 +176,16 @@ impl Reader<'_> {
                 Some(cursor) => From::Cursor(cursor),
             };
             let seen = self.page(from, LIMIT).await?;
-            if let Some(seam) = seam.take()
-                && !seam.is_covered_by(&seen)
-            {
-                self.close(&seam, &seen).await?;
+            if let Some(seam) = seam.take() {
+                if !seam.is_covered_by(&seen) {
+                    self.close(&seam, &seen).await?;
+                } else if seen.cursor == cursor
+                    && seam.has_all_of(&seen)
+                    && self.is_short(seen.items, LIMIT)
+                {
+                    // A cursor that is the time to read from gives the last objects for ever.
+                    break;
+                }
             }
             let next = pages.page(Page {
                 items: seen.items,
@@ -175,10 +193,11 @@ impl Reader<'_> {
                 total: seen.total,
                 has_more: seen.more,
             })?;
-            seam = Seam::after(&seen);
+            let items = seen.items;
+            seam = Seam::after(seen);
             match next {
                 Next::Continue(next) => cursor = Some(next),
-                Next::End if seen.items >= LIMIT => {
+                Next::End if items >= LIMIT => {
                     return Err(Error::protocol(format!(
                         "{WHAT}: the last page is as long as a page can be, and names no next one"
                     ))
@@ -199,6 +218,11 @@ impl Reader<'_> {
             );
         }
         Ok(reading)
+    }
+
+    /// Whether a page of this length was certainly not cut.
+    fn is_short(&self, items: usize, limit: usize) -> bool {
+        items < limit && (items < self.longest || !CAPS.contains(&items))
     }
 
     /// Reads once more what was modified at the instant of a seam.
