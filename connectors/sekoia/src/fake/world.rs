@@ -1,6 +1,6 @@
 //! What the community holds.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
 /// An indicator of a collection or feed.
@@ -218,6 +218,8 @@ impl World {
     /// Puts a row in; gives its id.
     pub(super) fn insert(&mut self, collection: &str, mut row: Row) -> String {
         row.number = self.next();
+        // Sekoia's times are to the microsecond.
+        row.modified = row.modified.trunc_subsecs(6);
         if row.id.is_empty() {
             row.id = format!("indicator--{}", self.uuid());
         }
@@ -249,7 +251,7 @@ impl World {
         };
         change(row);
         if let Some(now) = now {
-            row.modified = now;
+            row.modified = now.trunc_subsecs(6);
             row.number = number;
             collection.unordered = true;
         }
