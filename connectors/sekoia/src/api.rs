@@ -1,6 +1,6 @@
 //! Requests, and the smallest structs for answers.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use sdk::action::common;
 use sdk::collection::sekoia::{CollectionId, is_without_collection, refusal};
@@ -20,6 +20,9 @@ pub(crate) const BATCH: usize = 100;
 
 /// Indicators per page of a search; the default is 20, more than 100 was not seen.
 const SEARCH_PAGE: usize = 100;
+
+/// How far our clock and Sekoia's may be apart where something with an end is written.
+pub(crate) const CLOCK_LIMIT: TimeDelta = TimeDelta::minutes(5);
 
 /// Longest text in a message of ours that came from there.
 const LONGEST: usize = 200;
@@ -46,6 +49,8 @@ pub(crate) struct Found {
     pattern: Option<String>,
     #[serde(default)]
     pub(crate) revoked: Option<bool>,
+    #[serde(default)]
+    valid_from: Option<String>,
     #[serde(default)]
     valid_until: Option<String>,
 }
@@ -82,8 +87,16 @@ impl Found {
 
     /// Whether it counts at this instant.
     pub(crate) fn is_active(&self, now: DateTime<Utc>) -> bool {
-        self.revoked != Some(true) && self.end() > End::At(now)
+        let from = self.valid_from.as_deref();
+        let from = from.and_then(|text| parse_timestamp(text).ok());
+        self.revoked != Some(true) && counts(from, self.end(), now)
     }
+}
+
+/// Whether something with this start and end counts at this instant. What was just added starts by
+/// Sekoia's clock, which may be a little ahead of ours.
+pub(crate) fn counts(from: Option<DateTime<Utc>>, end: End, now: DateTime<Utc>) -> bool {
+    end > End::At(now) && from.is_none_or(|from| from <= now + CLOCK_LIMIT)
 }
 
 /// Until when; the latest is the greatest.
@@ -314,6 +327,11 @@ impl Api {
             .await?;
         if response.status == StatusCode::OK {
             let alert: Alert = response.json(what)?;
+            if !is_uuid && !alert.short_id.eq_ignore_ascii_case(id) {
+                return Err(Error::protocol("another alert came than was asked for")
+                    .with("asked for", id)
+                    .with("came", one_line(&alert.short_id)));
+            }
             return Ok(alert);
         }
         let refused = refusal(what, &response);
@@ -436,11 +454,10 @@ pub(crate) struct CommonValue {
 impl CommonValue {
     /// As text.
     pub(crate) fn text(&self) -> String {
-        let text = match &self.name {
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        text.chars().take(LONGEST).collect()
+        match &self.name {
+            Json::String(text) => one_line(text),
+            other => one_line(&other.to_string()),
+        }
     }
 }
 
@@ -456,6 +473,11 @@ fn indicators(id: CollectionId, indicator: Option<&str>) -> Vec<String> {
     .into();
     path.extend(indicator.map(str::to_owned));
     path
+}
+
+fn one_line(text: &str) -> String {
+    let plain = text.chars().filter(|c| !c.is_control());
+    plain.take(LONGEST).collect()
 }
 
 fn jobs(job: Option<&str>) -> Vec<String> {

@@ -15,7 +15,7 @@ use sdk::collection::{
 use sdk::sync::Context;
 use sdk::{Error, ErrorKind, Result};
 
-use crate::api::{Api, BATCH, Configured, End, Fields, Found};
+use crate::api::{Api, BATCH, CLOCK_LIMIT, Configured, End, Fields, Found, counts};
 use crate::config::Config;
 use crate::observable::Observable;
 use crate::tally::Tally;
@@ -26,9 +26,8 @@ const SEARCHED: usize = 50;
 /// Longest description, documented.
 const DESCRIPTION: usize = 500;
 
-/// Clocks further apart are told, and beyond the second nothing with an end is written.
+/// Clocks further apart are told; beyond [`CLOCK_LIMIT`] nothing with an end is written.
 const CLOCK_WARNING: TimeDelta = TimeDelta::seconds(60);
-const CLOCK_LIMIT: TimeDelta = TimeDelta::minutes(5);
 
 /// A collection to write to.
 pub(crate) struct Writer<'a> {
@@ -173,7 +172,7 @@ impl<'a> Writer<'a> {
             };
             for indicator in source.read(&read).await?.indicators {
                 let end = indicator.validity.until.map_or(End::Never, End::At);
-                if !indicator.revoked && end > End::At(now) {
+                if !indicator.revoked && counts(indicator.validity.from, end, now) {
                     let known = there
                         .entry(Observable::Known(indicator.value))
                         .or_insert(None);
@@ -298,14 +297,11 @@ impl<'a> Writer<'a> {
                 (None, _) => {
                     let message = error.map_or_else(
                         || "Sekoia took the request and not this value".to_owned(),
-                        ToString::to_string,
+                        |error| format!("it is not there now: {error}"),
                     );
                     tally.failed(observable, "not-taken", &message);
                 }
             }
-        }
-        if let Some(error) = error.filter(|error| error.kind() == ErrorKind::RateLimited) {
-            tally.warn(error.to_string());
         }
     }
 }

@@ -403,6 +403,27 @@ async fn a_value_with_two_reasons_counts_until_the_later() {
 }
 
 #[tokio::test]
+async fn what_starts_later_is_not_there_yet() {
+    let rig = Rig::new().await;
+    let later = Row::new("1.2.5.1", noon())
+        .from(noon() + days(3))
+        .until(noon() + days(60));
+    rig.sekoia.insert(EMPTY_COLLECTION, later);
+    let report = rig.report(ADD, arguments_of_one()).await;
+    assert_eq!(report.unchanged, 0, "{report:?}");
+    assert_eq!(rig.writes(), 1);
+    // The same where the collection is read whole.
+    let mut values: Vec<String> = (0..60)
+        .map(|number| format!("n{number}.example.net"))
+        .collect();
+    values.push("1.2.3.13".to_owned());
+    let mut arguments = json!({ "ioc_collection_id": COLLECTION, "indicators": values });
+    arguments["dry_run"] = json!(true);
+    let report = rig.report(ADD, arguments).await;
+    assert_eq!((report.added, report.unchanged), (61, 0), "{report:?}");
+}
+
+#[tokio::test]
 async fn indicators_come_from_a_file_too() {
     let rig = Rig::new().await;
     let mut context = Context::new(Environment::new(rig.clock.clone()));

@@ -233,6 +233,12 @@ async fn a_hostile_short_id_changes_no_search() {
         .fault(Fault::answer(200, hostile).on("GET", "/alerts/"));
     let error = error_of(rig.run(ADD, of_alert(ALERT)).await);
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+    // Nor is another alert taken for the one that was asked for.
+    rig.fake
+        .server
+        .fault(Fault::answer(200, &hostile.replace("AL1 OR *", "ALother")).on("GET", "/alerts/"));
+    let error = error_of(rig.run(ADD, of_alert(ALERT_SHORT_ID)).await);
+    assert!(error.message().contains("another alert"), "{error:?}");
     assert_eq!(
         rig.fake
             .server

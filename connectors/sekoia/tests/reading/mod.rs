@@ -374,6 +374,37 @@ async fn a_cursor_that_comes_again_fails_the_read() {
 }
 
 #[tokio::test]
+async fn pages_without_end_fail_the_read() {
+    let settings = [("page_cap", json!(100)), ("empty", json!(true))];
+    let rig = Rig::with(Switches::default(), &settings).await;
+    crowd(&rig, 150, 1);
+    let item = r#"{"type":"indicator","id":"indicator--00f00d00-0000-4000-8000-000000000001","pattern":"[ipv4-addr:value = '1.1.1.1']"}"#;
+    for number in 0..40 {
+        let page = format!(r#"{{"items":[{item}],"next_cursor":"c{number}"}}"#);
+        rig.fake
+            .server
+            .fault(Fault::answer(200, &page).on("GET", "cursor="));
+    }
+    let error = rig.read(COLLECTION).await.unwrap_err();
+    assert!(error.message().contains("nothing new"), "{error:?}");
+    rig.fake.server.faults.clear();
+    for number in 0..40 {
+        let headers = vec![("cursor".to_owned(), format!("c{number}"))];
+        let body = "1.1.1.1\n".to_owned();
+        let action = FaultAction::Answer {
+            status: 200,
+            headers,
+            body,
+        };
+        rig.fake
+            .server
+            .fault(Fault::new(action).on("GET", "cursor="));
+    }
+    let error = rig.read_text(COLLECTION).await.unwrap_err();
+    assert!(error.message().contains("nothing new"), "{error:?}");
+}
+
+#[tokio::test]
 async fn troubles_that_pass_are_waited_for() {
     let busy = |headers: &[(&str, &str)]| {
         let headers = headers

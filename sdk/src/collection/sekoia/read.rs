@@ -30,6 +30,9 @@ const CAPS: [usize; 4] = [100, 1_000, 2_000, 10_000];
 /// How many objects are asked for where pages meet; the second where the first are not enough.
 const SEAM: [usize; 2] = [200, LIMIT];
 
+/// So many pages in a row without an object that was not seen before are a list without end.
+const IDLE_PAGES: usize = 20;
+
 /// What is read, for messages.
 const WHAT: &str = "the collection's objects";
 
@@ -170,7 +173,9 @@ impl Reader<'_> {
         let mut pages = Pages::new(WHAT, None);
         let mut cursor: Option<String> = None;
         let mut seam: Option<Seam> = None;
+        let mut idle = 0;
         loop {
+            let before = self.distinct();
             let from = match &cursor {
                 None => From::Start,
                 Some(cursor) => From::Cursor(cursor),
@@ -196,6 +201,17 @@ impl Reader<'_> {
                 has_more: seen.more,
             })?;
             let total = seen.total;
+            idle = if self.distinct() > before {
+                0
+            } else {
+                idle + 1
+            };
+            if idle > IDLE_PAGES {
+                return Err(Error::protocol(format!(
+                    "{WHAT}: pages that hold nothing new follow each other"
+                ))
+                .with("objects", before));
+            }
             let items = seen.items;
             seam = Seam::after(seen);
             match next {
@@ -224,6 +240,14 @@ impl Reader<'_> {
             );
         }
         Ok(reading)
+    }
+
+    /// Objects so far, as far as they can be told apart.
+    fn distinct(&self) -> usize {
+        match &self.objects {
+            Objects::Stix(reader) => reader.distinct(),
+            Objects::Text(lines) => lines.distinct(),
+        }
     }
 
     /// Makes sure that as many objects came as the last page says there are.

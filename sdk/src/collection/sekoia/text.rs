@@ -1,6 +1,7 @@
 //! The text format: one line per object, without dates.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::collection::list::too_many_unreadable;
 use crate::collection::{Reading, Skipped, SkippedReason};
@@ -18,6 +19,9 @@ pub(super) struct Lines {
     lines: usize,
     unreadable: usize,
     first_unreadable: Option<String>,
+    /// Hashes of the lines, to know which came before.
+    seen: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// One page.
@@ -44,11 +48,17 @@ impl Lines {
         let mut page = LinesPage::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             page.lines += 1;
+            self.seen.insert(self.hasher.hash_one(line));
             page.all.insert(line.to_owned());
             page.last = Some(line.to_owned());
             self.line(line);
         }
         Ok(page)
+    }
+
+    /// How many different lines came so far.
+    pub(super) fn distinct(&self) -> usize {
+        self.seen.len()
     }
 
     fn line(&mut self, line: &str) {
