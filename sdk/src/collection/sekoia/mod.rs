@@ -177,7 +177,7 @@ pub fn refusal(what: &str, response: &Response) -> Error {
         .message
         .as_deref()
         .filter(|text| !text.trim().is_empty())
-        .map_or_else(|| response.excerpt(), |text| one_line(text));
+        .map_or_else(|| response.excerpt(), one_line);
     let error = |kind, message: &str| {
         let error = Error::new(kind, format!("{what}: {message}")).with("status", status.as_u16());
         let error = match said.code.as_deref() {
