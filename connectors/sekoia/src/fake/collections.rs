@@ -110,7 +110,13 @@ impl Sekoia {
                 if self.is("bad-value", "left-out") {
                     continue;
                 }
-                return Reply::bad(&format!("{value:?} is no observable"));
+                let status = if self.is("bad-value", "refuses-all") {
+                    400
+                } else {
+                    422
+                };
+                let message = format!("{value:?} is no observable");
+                return Reply::error(status, "INVALID", &message);
             };
             let mut row = Row::new(value, now).from(from);
             row.valid_until = until.or_else(|| default_validity(kind).map(|length| from + length));

@@ -73,8 +73,8 @@ pub(super) const SWITCHES: &[Switch] = &[
     switch(
         "bad-value",
         "what one bad value does to the request that it stands in",
-        &["refuses-all", "left-out"],
-        "refuses-all",
+        &["refuses-all", "refuses-all-422", "left-out"],
+        "refuses-all-422",
     ),
     switch(
         "revoked-again",
