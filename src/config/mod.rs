@@ -7,6 +7,7 @@ pub(crate) mod resolve;
 mod salvage;
 pub(crate) mod schema;
 mod secrets;
+mod source;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

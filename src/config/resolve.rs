@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use sdk::collection::{Location, Policy, ProtectionSettings, Source, SourceKind};
+use sdk::collection::{Policy, ProtectionSettings, Source};
 use sdk::connector::Connector;
 use sdk::ownership::Owner;
 use sdk::sync::{Deployment, GuardSettings};
@@ -15,19 +15,24 @@ use super::endpoint;
 use super::file::{self, File};
 use super::problem::Problem;
 use super::secrets::{self, Secrets};
+use super::source::source;
 use super::tree::join;
 use super::{Config, DeploymentConfig, TargetConfig, schema};
 
-/// Reads the secrets of all targets; gives back the paths where references stood.
+/// Reads the secrets of all collections and targets; gives back the paths where references stood.
 pub(super) fn secrets(
     value: &mut Json,
     base: &Path,
     secrets: Secrets<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<String> {
-    value.get_mut("targets").map_or_else(Vec::new, |targets| {
-        secrets::resolve(targets, "targets", base, secrets, problems)
-    })
+    let mut references = Vec::new();
+    for section in ["collections", "targets"] {
+        if let Some(value) = value.get_mut(section) {
+            references.extend(secrets::resolve(value, section, base, secrets, problems));
+        }
+    }
+    references
 }
 
 /// What sections are read against.
@@ -112,7 +117,7 @@ pub(super) fn resolve(
     })
 }
 
-fn from_error(path: &str, error: &sdk::Error) -> Problem {
+pub(super) fn from_error(path: &str, error: &sdk::Error) -> Problem {
     let problem = Problem::new(path, error.to_string());
     match error.hint_text() {
         Some(hint) => problem.hint(hint),
@@ -182,66 +187,6 @@ fn tenants(file: &File, broken: &BTreeSet<String>, problems: &mut Vec<Problem>) 
     }
 }
 
-fn source(
-    name: &str,
-    collection: &file::Collection,
-    path: &str,
-    base: &Path,
-    problems: &mut Vec<Problem>,
-) -> Option<Source> {
-    let named: Vec<(SourceKind, &str, &String)> = [
-        (SourceKind::Stix, "stix", &collection.stix),
-        (SourceKind::List, "list", &collection.list),
-        (
-            SourceKind::Warninglist,
-            "warninglist",
-            &collection.warninglist,
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(kind, key, place)| Some((kind, key, place.as_ref()?)))
-    .collect();
-    let [(kind, key, place)] = named[..] else {
-        problems.push(
-            Problem::new(
-                path,
-                "needs exactly one of `stix`, `list` and `warninglist`",
-            )
-            .hint("write for instance list = \"allow.txt\""),
-        );
-        return None;
-    };
-    let path = join(path, key);
-    let location = match place.split_once("://") {
-        Some(("https", _)) => Location::Url(place.clone()),
-        Some(("http", _)) if endpoint::is_loopback(place) => Location::Url(place.clone()),
-        Some(("http", _)) => {
-            problems.push(
-                Problem::new(path, "plain http is refused")
-                    .hint("use https; http is taken on loopback only"),
-            );
-            return None;
-        }
-        Some((scheme, _)) => {
-            problems.push(
-                Problem::new(path, format!("{scheme}:// is not supported"))
-                    .hint("use https, or the path of a file"),
-            );
-            return None;
-        }
-        None if place.is_empty() => {
-            problems.push(Problem::new(path, "must not be empty"));
-            return None;
-        }
-        None => Location::File(base.join(place)),
-    };
-    Some(Source {
-        name: name.to_owned(),
-        kind,
-        location,
-    })
-}
-
 fn target(
     target: &file::Target,
     path: &str,
@@ -263,6 +208,18 @@ fn target(
         );
         return None;
     };
+    if connector.mechanisms.is_empty() {
+        problems.push(
+            Problem::new(
+                join(path, "connector"),
+                format!("{} blocks nothing: it is no target", connector.name),
+            )
+            .hint(
+                "collections at Sekoia are [collections.NAME] with sekoia = \"ioc-collection--…\"",
+            ),
+        );
+        return None;
+    }
     let settings = Json::Object(target.settings.clone());
     let findings = schema::check((connector.schema)().as_value(), &settings, path);
     problems.extend(findings.problems);

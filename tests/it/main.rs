@@ -16,6 +16,7 @@ mod demo;
 mod end_to_end;
 mod fortigate;
 mod hostile;
+mod ioc_collection;
 mod manifests;
 mod mechanisms;
 mod readme;
