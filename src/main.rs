@@ -7,6 +7,7 @@ mod connectors;
 mod demo;
 mod environment;
 mod failure;
+mod identity;
 mod output;
 mod sekoia;
 mod store;
