@@ -192,7 +192,13 @@ mod tests {
         let error = read::<Own>(json!({ "dry_run": true })).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Input);
         let schema = arguments::<Own>().to_value();
-        for name in ["name", "stix_objects", "stix_objects_path", "dry_run", "fail_on"] {
+        for name in [
+            "name",
+            "stix_objects",
+            "stix_objects_path",
+            "dry_run",
+            "fail_on",
+        ] {
             assert!(schema["properties"][name].is_object(), "{name}: {schema}");
         }
         assert_eq!(schema["required"], json!(["name"]));
@@ -209,7 +215,10 @@ mod tests {
         };
         let expected = json!({ "stix_objects": [object] });
         assert_eq!(read(json!([object])), expected);
-        assert_eq!(read(json!({ "type": "bundle", "objects": [object] })), expected);
+        assert_eq!(
+            read(json!({ "type": "bundle", "objects": [object] })),
+            expected
+        );
         assert_eq!(read(object), expected);
     }
 

@@ -188,8 +188,10 @@ fn default_validity(valid_for: Option<u32>) -> Result<HashMap<Kind, TimeDelta>> 
 /// The platform's address as its pages begin.
 fn platform(text: &str) -> Result<String> {
     let wrong = || {
-        Error::input(format!("sekoia_base_url {text:?} is no address of a platform"))
-            .hint("for instance https://app.sekoia.io")
+        Error::input(format!(
+            "sekoia_base_url {text:?} is no address of a platform"
+        ))
+        .hint("for instance https://app.sekoia.io")
     };
     let url = url::Url::parse(text.trim()).map_err(|error| wrong().because(error))?;
     let plain = url.username().is_empty() && url.password().is_none();
@@ -198,7 +200,10 @@ fn platform(text: &str) -> Result<String> {
     }
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
-    Ok(format!("{origin}{}", path.strip_suffix("/api").unwrap_or(path)))
+    Ok(format!(
+        "{origin}{}",
+        path.strip_suffix("/api").unwrap_or(path)
+    ))
 }
 
 fn protection(setup: &Setup) -> ProtectionSettings {
