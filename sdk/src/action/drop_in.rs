@@ -7,10 +7,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::arguments::Common;
-use super::{Call, Outcome, run, schema};
+use super::{Call, Outcome, Setup, run, schema};
 use crate::error::{Error, Result};
 use crate::indicator::{Kind, Value, refang};
+use crate::ownership::Owner;
 use crate::report::Report;
+use crate::sync::Context;
 
 /// STIX objects as other playbooks give them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -134,6 +136,32 @@ pub fn typed(value: &str, kind: &str, kinds: &[Kind]) -> Result<Value> {
 pub fn configure(configuration: &mut Json, field: &str, value: impl Into<Json>) {
     if let Some(fields) = configuration.as_object_mut() {
         fields.insert(field.to_owned(), value.into());
+    }
+}
+
+/// Whose entries an action changes: the argument's, the configuration's, or what people do by hand.
+pub fn owner(common: &Map<String, Json>, setup: &Setup) -> Result<Owner> {
+    let argument = common.get("deployment").and_then(Json::as_str);
+    Owner::new(
+        argument
+            .or(setup.deployment.as_deref())
+            .unwrap_or(super::perform::BY_HAND),
+    )
+}
+
+/// Whether an action is to send nothing.
+pub fn is_dry(common: &Map<String, Json>, context: &Context) -> bool {
+    context.dry_run || common.get("dry_run") == Some(&Json::Bool(true))
+}
+
+/// An outcome with one more result.
+pub fn with_result(outcome: Outcome, name: &str, value: Json) -> Outcome {
+    match outcome {
+        Outcome::Report(mut report) => {
+            report.named.insert(name.to_owned(), value);
+            Outcome::Report(report)
+        }
+        view @ Outcome::View(_) => view,
     }
 }
 
