@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::arguments::Common;
+pub use super::perform::BY_HAND;
 use super::{Call, Outcome, Setup, run, schema};
 use crate::error::{Error, Result};
 use crate::indicator::{Kind, Value, refang};
@@ -142,11 +143,7 @@ pub fn configure(configuration: &mut Json, field: &str, value: impl Into<Json>) 
 /// Whose entries an action changes: the argument's, the configuration's, or what people do by hand.
 pub fn owner(common: &Map<String, Json>, setup: &Setup) -> Result<Owner> {
     let argument = common.get("deployment").and_then(Json::as_str);
-    Owner::new(
-        argument
-            .or(setup.deployment.as_deref())
-            .unwrap_or(super::perform::BY_HAND),
-    )
+    Owner::new(argument.or(setup.deployment.as_deref()).unwrap_or(BY_HAND))
 }
 
 /// Whether an action is to send nothing.

@@ -28,7 +28,7 @@ use super::view;
 use super::{Call, Outcome};
 
 /// The owner of what people and playbooks do by hand.
-pub(super) const BY_HAND: &str = "manual";
+pub const BY_HAND: &str = "manual";
 
 pub(super) async fn run(
     connector: &Connector,
