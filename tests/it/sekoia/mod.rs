@@ -3,7 +3,7 @@
 mod ending;
 mod files;
 mod inputs;
-mod job;
+pub(crate) mod job;
 mod object_store;
-mod platform;
+pub(crate) mod platform;
 mod protocol;
