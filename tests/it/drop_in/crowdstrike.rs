@@ -333,3 +333,26 @@ fn arguments_that_no_playbook_has_are_refused_by_name() {
     assert_eq!(stage.play("block_ioc", &dry).results()["added"], 1);
     assert_eq!(stage.ours("ioc"), Vec::<String>::new());
 }
+
+#[test]
+fn no_days_are_no_end_that_has_passed() {
+    let stage = falcon();
+    let endless = object(&file(0), &json!({ "valid_until": null }));
+    let zero = json!({ "valid_for": "0" });
+    let played = stage.push("push_iocs_block", &zero, std::slice::from_ref(&endless));
+    assert_eq!(played.results()["added"], 1, "{played:?}");
+    let played = stage.push("push_indicators", &zero, &[endless]);
+    assert!(played.error().contains("valid_for"), "{played:?}");
+    assert_eq!(stage.ours("ioc").len(), 1);
+}
+
+#[test]
+fn an_address_of_a_platform_is_one() {
+    let stage = falcon();
+    for wrong in ["app.sekoia.io", "javascript:alert(1)", "https://a:b@app.sekoia.io"] {
+        let arguments = json!({ "sekoia_base_url": wrong });
+        let played = stage.push("push_iocs_block", &arguments, &[object(&file(0), &json!({}))]);
+        assert!(played.error().contains("sekoia_base_url"), "{played:?}");
+    }
+    assert_eq!(stage.ours("ioc"), Vec::<String>::new());
+}
