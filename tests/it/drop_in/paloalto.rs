@@ -84,6 +84,10 @@ fn block_malicious_files_without_a_hash_is_no_failure_and_flattens_no_and() {
         warnings.contains("2 revoked or ended values are left"),
         "{warnings}"
     );
+    let refused = json!({ "accept_unbounded": false });
+    let objects = [object(&file(4), &json!({ "valid_until": null }))];
+    let played = stage.push("block_malicious_files", &refused, &objects);
+    assert!(played.error().contains("needs a store"), "{played:?}");
     let played = stage.push("block_malicious_files", &json!({}), &[]);
     assert_eq!(played.results()["blocked_files_count"], 0, "{played:?}");
     let played = stage.push(
