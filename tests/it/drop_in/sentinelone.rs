@@ -1,0 +1,287 @@
+use sdk::Clock;
+use sdk::fake::FakeOptions;
+use sdk::indicator::Kind;
+use serde_json::{Value as Json, json};
+
+use super::stage::{Stage, file, in_days, object, sample, sha256};
+
+const SHA1: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+fn console() -> Stage {
+    Stage::start(sentinelone::connector(), &["api_token"])
+}
+
+/// Without a scope of its own, as configurations of other playbooks are.
+fn without_scope(stage: &mut Stage) -> Json {
+    let fields = stage.configuration.as_object_mut().unwrap();
+    fields.remove("os_types");
+    fields.remove("account_ids").unwrap()
+}
+
+/// All entries of the blocklist, as an administrator sees them.
+fn blocklist(stage: &Stage) -> Vec<Json> {
+    let token = stage.configuration["api_token"].as_str().unwrap();
+    let account = stage.fake.configuration["account_ids"][0].as_str().unwrap();
+    let path =
+        format!("/web/api/v2.1/restrictions?type=black_hash&limit=1000&accountIds={account}");
+    let answer = stage.ask(&path, ("Authorization", &format!("ApiToken {token}")));
+    answer["data"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .clone()
+}
+
+fn systems(stage: &Stage) -> Vec<String> {
+    let mut systems: Vec<String> = blocklist(stage)
+        .iter()
+        .map(|entry| entry["osType"].as_str().unwrap().to_owned())
+        .collect();
+    systems.sort();
+    systems
+}
+
+#[test]
+fn create_iocs_loses_neither_sha1_nor_sha256() {
+    let mut stage = console();
+    let accounts = without_scope(&mut stage);
+    let arguments = json!({
+        "filters": { "account_ids": accounts }, "sekoia_base_url": "https://app.sekoia.io",
+    });
+    let none = json!({});
+    let objects = [
+        object(&file(0), &none),
+        object(&format!("[file:hashes.'SHA-1' = '{SHA1}']"), &none),
+        object(&format!("[file:hashes.MD5 = '{MD5}']"), &none),
+        object("[ipv4-addr:value = '45.83.0.1']", &none),
+        object("[domain-name:value = 'host-1.cordon-contract.com']", &none),
+        object(
+            "[url:value = 'http://host-1.cordon-contract.com/it\\'s']",
+            &none,
+        ),
+        object("[ipv4-addr:value = '45.83.1.0/24']", &none),
+        object("[url:value = 'unterminated", &none),
+    ];
+    let played = stage.push("sentinelone_iocs_create_iocs", &arguments, &objects);
+    let report = played.results();
+    assert_eq!(report["added"], 6, "{report}");
+    let held = stage.ours("ioc");
+    for expected in [
+        format!("sha256:{}", sha256(0)),
+        format!("sha1:{SHA1}"),
+        format!("md5:{MD5}"),
+    ] {
+        assert!(held.contains(&expected), "{expected}: {held:?}");
+    }
+    assert!(
+        held.contains(&"url:http://host-1.cordon-contract.com/it's".to_owned()),
+        "{held:?}"
+    );
+    let mut types: Vec<&str> = report["indicators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sent| sent["type"].as_str().unwrap())
+        .collect();
+    types.sort_unstable();
+    assert_eq!(types, ["DNS", "IPV4", "MD5", "SHA1", "SHA256", "URL"]);
+}
+
+#[test]
+fn create_iocs_takes_the_sample_in_batches_and_removes_what_is_revoked() {
+    let mut stage = console();
+    stage.configuration["batch"] = json!(150);
+    let mut objects = sample();
+    let played = stage.push("sentinelone_iocs_create_iocs", &json!({}), &objects);
+    assert_eq!(played.results()["added"], 313, "{played:?}");
+    let posts = stage.bodies("POST", "/threat-intelligence/iocs");
+    let sizes: Vec<usize> = posts
+        .iter()
+        .map(|body| body["data"].as_array().unwrap().len())
+        .collect();
+    assert!(
+        sizes.len() >= 3 && sizes.iter().all(|size| *size <= 150),
+        "{sizes:?}"
+    );
+    for body in &posts {
+        assert!(
+            body["filter"]["accountIds"].is_array(),
+            "never the whole tenant: {}",
+            body["filter"]
+        );
+    }
+    for object in &mut objects[266..271] {
+        object["revoked"] = json!(true);
+        object["modified"] = json!(in_days(0));
+    }
+    let played = stage.push(
+        "sentinelone_iocs_create_iocs",
+        &json!({}),
+        &objects[260..280],
+    );
+    assert_eq!(played.results()["removed"]["revoked"], 5, "{played:?}");
+    assert_eq!(stage.ours("ioc").len(), 308);
+}
+
+#[test]
+fn create_iocs_filters_by_site_and_never_falls_back_to_the_tenant() {
+    let options = FakeOptions::plain(Clock::system()).set("level", "site");
+    let mut stage = Stage::start_with(sentinelone::connector(), &["api_token"], options);
+    let accounts = without_scope(&mut stage);
+    let sites = stage
+        .configuration
+        .as_object_mut()
+        .unwrap()
+        .remove("site_ids")
+        .unwrap();
+    let objects = [object(&file(0), &json!({}))];
+    for filters in [json!({}), json!({ "account_ids": [] })] {
+        let played = stage.push(
+            "sentinelone_iocs_create_iocs",
+            &json!({ "filters": filters }),
+            &objects,
+        );
+        assert!(played.error().contains("filters"), "{played:?}");
+    }
+    let played = stage.push("sentinelone_iocs_create_iocs", &json!({}), &objects);
+    assert!(played.error().contains("account_ids"), "{played:?}");
+    assert_eq!(stage.ours("ioc"), Vec::<String>::new());
+    let filters = json!({ "filters": { "account_ids": accounts, "site_ids": sites } });
+    let played = stage.push("sentinelone_iocs_create_iocs", &filters, &objects);
+    assert_eq!(played.results()["added"], 1, "{played:?}");
+    assert_eq!(stage.ours("ioc"), [format!("sha256:{}", sha256(0))]);
+}
+
+#[test]
+fn blocklist_create_item_keeps_the_description_and_other_systems() {
+    let mut stage = console();
+    let accounts = without_scope(&mut stage);
+    let item = |system: &str| {
+        json!({
+            "os_type": system, "sha_256": sha256(0).to_uppercase(), "source": "an alert",
+            "description": "seen in case 7", "filter_account_ids": accounts,
+            "filter_tenant_scope": "false",
+        })
+    };
+    let played = stage.play("sentinelone_blocklist_create_item", &item("linux"));
+    let report = played.results();
+    assert_eq!(report["added"], 1, "{report}");
+    let [made] = &report["data"].as_array().unwrap()[..] else {
+        panic!("{report}");
+    };
+    assert_eq!(
+        (&made["osType"], &made["sha256Value"], &made["value"]),
+        (&json!("linux"), &json!(sha256(0)), &json!(null))
+    );
+    assert!(
+        made["description"]
+            .as_str()
+            .unwrap()
+            .ends_with("seen in case 7"),
+        "{made}"
+    );
+    let again = stage.play("sentinelone_blocklist_create_item", &item("linux"));
+    assert_eq!(again.results()["unchanged"], 1, "{again:?}");
+    assert_eq!(again.results()["data"], report["data"]);
+    let windows = stage.play("sentinelone_blocklist_create_item", &item("windows"));
+    assert_eq!(
+        windows.results()["data"].as_array().unwrap().len(),
+        2,
+        "{windows:?}"
+    );
+    assert_eq!(systems(&stage), ["linux", "windows"], "the first one stays");
+}
+
+#[test]
+fn blocklist_create_item_takes_both_hashes_and_exactly_one_scope() {
+    let stage = console();
+    let both = json!({ "os_type": "windows", "sha_1": SHA1, "sha_256": sha256(0) });
+    let played = stage.play("sentinelone_blocklist_create_item", &both);
+    assert_eq!(played.results()["added"], 2, "{played:?}");
+    assert_eq!(played.results()["data"].as_array().unwrap().len(), 2);
+    for wrong in [
+        json!({ "os_type": "windows" }),
+        json!({ "os_type": "beos", "sha_1": SHA1 }),
+        json!({ "os_type": "windows", "sha_1": sha256(0) }),
+        json!({
+            "os_type": "windows", "sha_1": SHA1, "filter_tenant_scope": true,
+            "filter_site_ids": ["225494730938493804"],
+        }),
+    ] {
+        let played = stage.play("sentinelone_blocklist_create_item", &wrong);
+        assert!(!played.error().is_empty(), "{wrong}");
+    }
+    assert_eq!(systems(&stage), ["windows", "windows"]);
+}
+
+#[test]
+fn blocklist_delete_item_takes_only_what_is_ours_alone() {
+    let mut stage = console();
+    stage.configuration["os_types"] = json!(["windows"]);
+    let theirs = sha256(9);
+    stage.by_hand("blocklist", Kind::Sha256, &theirs);
+    let create = |system: &str, number: usize, more: Json| {
+        let mut arguments = json!({ "os_type": system, "sha_256": sha256(number) });
+        for (name, value) in more.as_object().unwrap() {
+            arguments[name] = value.clone();
+        }
+        let played = stage.play("sentinelone_blocklist_create_item", &arguments);
+        let data = played.results()["data"].clone();
+        let entry = data
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["osType"] == system);
+        entry.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let linux = create("linux", 0, json!({}));
+    let windows = create("windows", 0, json!({}));
+    let others = create("windows", 1, json!({ "deployment": "acme" }));
+    let entries = blocklist(&stage);
+    let foreign = entries
+        .iter()
+        .find(|entry| entry["sha256Value"] == json!(theirs) || entry["value"] == json!(theirs))
+        .unwrap_or_else(|| panic!("{entries:?}"))["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let before = entries.len();
+
+    let dry = stage.play(
+        "sentinelone_blocklist_delete_item",
+        &json!({ "ids": [linux], "dry_run": true }),
+    );
+    assert_eq!(dry.results()["data"]["affected"], 1, "{dry:?}");
+    assert_eq!(blocklist(&stage).len(), before);
+
+    // One system's entry goes, the other's stays. A list may come as its text.
+    let ids = json!({ "ids": json!([linux, "225494730938493999"]).to_string() });
+    let played = stage.play("sentinelone_blocklist_delete_item", &ids);
+    let report = played.results();
+    assert_eq!(report["data"]["affected"], 1, "{report}");
+    assert_eq!(
+        report["details"][0]["value"], "225494730938493999",
+        "{report}"
+    );
+    assert_eq!(blocklist(&stage).len(), before - 1);
+
+    for id in [&foreign, &others] {
+        let played = stage.play("sentinelone_blocklist_delete_item", &json!({ "ids": [id] }));
+        assert!(played.error().contains("not ours alone"), "{played:?}");
+    }
+    assert_eq!(blocklist(&stage).len(), before - 1);
+    let played = stage.play(
+        "sentinelone_blocklist_delete_item",
+        &json!({ "ids": [others], "deployment": "acme" }),
+    );
+    assert_eq!(played.results()["data"]["affected"], 1, "{played:?}");
+    let played = stage.play(
+        "sentinelone_blocklist_delete_item",
+        &json!({ "ids": [windows] }),
+    );
+    assert_eq!(played.results()["data"]["affected"], 1, "{played:?}");
+    for none in [json!({ "ids": [] }), json!({ "ids": [""] })] {
+        let played = stage.play("sentinelone_blocklist_delete_item", &none);
+        assert!(played.error().contains("ids"), "{played:?}");
+    }
+}
