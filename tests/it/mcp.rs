@@ -219,7 +219,10 @@ fn what_only_looks_and_dry_runs_are_offered_and_nothing_else() {
     let names = client.names();
     assert!(names.is_sorted(), "the same order every time: {names:?}");
     for name in OFFERED {
-        assert!(names.contains(&format!("falcon_{name}")), "{name} in {names:?}");
+        assert!(
+            names.contains(&format!("falcon_{name}")),
+            "{name} in {names:?}"
+        );
     }
     assert!(!names.contains(&"falcon_block".to_owned()), "{names:?}");
     for tool in client.tools() {
@@ -577,9 +580,15 @@ fn the_official_client_lists_and_calls() {
             all.contains(&json!(format!("falcon_{name}")))
         };
         for name in OFFERED {
-            assert!(has("tools", name) && has("read_only", name), "{name}: {told}");
+            assert!(
+                has("tools", name) && has("read_only", name),
+                "{name}: {told}"
+            );
         }
-        assert!(has("tools", "block") && !has("read_only", "block"), "{told}");
+        assert!(
+            has("tools", "block") && !has("read_only", "block"),
+            "{told}"
+        );
         assert_eq!(
             told["tried"],
             json!({ "dry_run": true, "added": 1 }),
