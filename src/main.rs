@@ -11,8 +11,10 @@ mod identity;
 mod output;
 mod sekoia;
 mod store;
+mod told;
 mod webhook;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,7 +26,13 @@ use failure::Failure;
 use output::{Format, Output};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // Cortex starts an image without arguments, and only it makes such a folder.
+    let parsed = if std::env::args_os().len() == 1 && command::run::is_job(Path::new("/job")) {
+        Cli::try_parse_from(["cordon", "run", "--dialect", "cortex"])
+    } else {
+        Cli::try_parse()
+    };
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(
@@ -37,12 +45,13 @@ fn main() -> ExitCode {
         }
     };
     start_log(&cli.global);
-    let is_run = matches!(cli.command, Command::Run(_));
+    // These tell themselves what went wrong, or have a stdout that is somebody else's.
+    let is_silent = matches!(cli.command, Command::Run(_) | Command::Mcp(_));
     let json = matches!(cli.global.output, OutputTo::Stdout(Format::Json));
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            if json && !is_run {
+            if json && !is_silent {
                 output::print(&failure.to_json().to_string());
             }
             failure.tell();
@@ -88,6 +97,7 @@ fn dispatch(cli: Cli) -> Outcome {
             rewrite_playbook: None,
         } => command::manifests::run(&directory, check, write, output),
         Command::Run(arguments) => command::run::run(&arguments, &global),
+        Command::Mcp(arguments) => command::mcp::run(&arguments, &global),
         Command::Sekoia(arguments) => sekoia::run(&arguments, &global),
         Command::Check { targets } => command::check::run(&targets, &global, output),
         Command::Plan(arguments) => command::sync::run(&arguments, true, &global, output),

@@ -102,7 +102,7 @@ pub(super) struct Common {
     #[serde(default)]
     pub(super) adopt: bool,
     /// Which results a playbook engine is told as an error: `failed`, `partial`, `held`, several of them
-    /// separated by commas, or `never`. The exit codes of `run` do not depend on it
+    /// separated by commas, or `never`. The exit codes of a plain `run` do not depend on it
     #[serde(default)]
     #[expect(
         dead_code,

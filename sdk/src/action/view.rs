@@ -33,14 +33,14 @@ pub struct BlockedEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// The words beside it.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Whether the vendor acts on it now.
     pub blocks: bool,
     /// The mechanism that holds it.
     pub mechanism: String,
     /// The device.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub device: String,
 }
 
@@ -146,7 +146,7 @@ pub struct CheckedDevice {
     /// The mechanism.
     pub mechanism: String,
     /// The device, where there may be several.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub device: String,
     /// The product's version.
     #[serde(skip_serializing_if = "Option::is_none")]

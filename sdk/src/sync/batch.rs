@@ -76,14 +76,17 @@ pub async fn push(mut batch: Batch, target: &TargetGroup, context: &Context) -> 
     task.objects_at = batch.objects_at;
     let excludes: Vec<&Reading> = batch.exclude.iter().collect();
     task.rules = Rules::new(&excludes, &[], protection(&batch.protection)?, now);
-    task.include_names = batch
-        .reading
-        .indicators
-        .iter()
-        .map(|indicator| indicator.origin.to_string())
-        .collect();
-    task.include_names.sort_unstable();
-    task.include_names.dedup();
+    // Only a record names objects.
+    if context.store.is_some() {
+        task.include_names = batch
+            .reading
+            .indicators
+            .iter()
+            .map(|indicator| indicator.origin.to_string())
+            .collect();
+        task.include_names.sort_unstable();
+        task.include_names.dedup();
+    }
     note_reading(&mut task, &batch.reading, "complete", None);
     let policy = Policy {
         default_validity: batch.default_validity,
@@ -94,6 +97,8 @@ pub async fn push(mut batch: Batch, target: &TargetGroup, context: &Context) -> 
         first_seen: &[],
     };
     task.compiled = compile(&[include], &task.rules, &policy, now);
+    // A large batch need not stand in memory twice while it is applied.
+    drop(batch.reading);
     let mut report = perform(&task, target, context, started).await;
     if let Some(store) = &context.store
         && !report.dry_run
@@ -128,6 +133,9 @@ async fn drop_stale(
     scope: &str,
     context: &Context,
 ) -> Result<Vec<(String, DateTime<Utc>)>> {
+    let Some(store) = &context.store else {
+        return Ok(Vec::new());
+    };
     let mut newest: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
     for indicator in &reading.indicators {
         if let Some((id, version)) = version(indicator) {
@@ -135,9 +143,9 @@ async fn drop_stale(
             *known = version.max(*known);
         }
     }
-    let Some(store) = context.store.as_ref().filter(|_| !newest.is_empty()) else {
+    if newest.is_empty() {
         return Ok(Vec::new());
-    };
+    }
     let ids: Vec<String> = newest.keys().cloned().collect();
     let known: HashMap<String, DateTime<Utc>> = ids
         .iter()

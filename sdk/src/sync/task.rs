@@ -48,7 +48,7 @@ pub struct Task {
     pub rules: Rules,
     /// The sources, for the report and the record.
     pub sources: Vec<SourceReport>,
-    /// Names of the includes, by index.
+    /// Names of the includes, by index; of a batch with a record those of its objects, sorted.
     pub include_names: Vec<String>,
     /// Names of includes that could not be read.
     pub failed_includes: Vec<String>,
@@ -278,11 +278,20 @@ impl<'a> Judge<'a> {
         };
         row.sources
             .split(',')
-            .filter(|source| {
-                !source.is_empty() && !self.task.include_names.iter().any(|name| name == source)
-            })
+            .filter(|source| !source.is_empty() && !self.says(source))
             .map(str::to_owned)
             .collect()
+    }
+
+    /// Whether a source of the record is one of this run's.
+    fn says(&self, source: &str) -> bool {
+        let names = &self.task.include_names;
+        match self.task.purpose {
+            Purpose::Batch => names
+                .binary_search_by(|name| name.as_str().cmp(source))
+                .is_ok(),
+            _ => names.iter().any(|name| name == source),
+        }
     }
 
     /// Whether somebody asked to take this value off.

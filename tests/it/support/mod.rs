@@ -109,12 +109,16 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut child = cordon(directory)
-            .args(["fake", "--output", "json"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(
+            cordon(directory)
+                .args(["fake", "--output", "json"])
+                .args(arguments),
+        )
+    }
+
+    /// Of a command that tells its configuration as JSON.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
