@@ -156,18 +156,66 @@ pub(crate) enum Command {
 }
 
 /// `cordon run`.
+///
+/// The command lines of the engines, each complete:
+///
+/// | engine | runs | hands over | takes back |
+/// |---|---|---|---|
+/// | any, Argo | `cordon run CONNECTOR ACTION --input FILE --output FILE` | the JSON object in FILE | the result in FILE, the exit code |
+/// | Cortex | `cordon run --dialect cortex`, or `cordon` alone where `/job/input/input.json` is | `/job/input/input.json`, with `connector` and `service` (the action) in `config` | `/job/output/output.json` |
+/// | Cortex, process runner | `cordon run --dialect cortex --job FOLDER` | the same in FOLDER | the same in FOLDER |
+/// | Kestra | `cordon run CONNECTOR ACTION --dialect kestra --input FILE` | the JSON object in FILE; without `--input` what stands after `--` | one `::{…}::` line on stdout, the exit code; with `--output FILE` the whole result there too |
+/// | StackStorm | `cordon run CONNECTOR ACTION --dialect stackstorm -- --name=value …` | what stands after `--` | the result on stdout, the exit code |
+///
+/// With every one of them fields of the configuration come from `CORDON_<FIELD>` or the file that
+/// `CORDON_<FIELD>_FILE` names, unless they were handed over.
 #[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
 pub(crate) struct Run {
-    /// The connector
-    pub connector: String,
-    /// The action
-    pub command: String,
-    /// Where the JSON object stands, `-` for stdin
-    #[arg(long, default_value = "-", value_name = "FILE")]
-    pub input: PathBuf,
+    /// The connector; Cortex gives it in config.connector
+    pub connector: Option<String>,
+    /// The action; Cortex gives it in config.service
+    pub command: Option<String>,
+    /// Where the JSON object stands, `-` for stdin [default: stdin, unless there is another way in]
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
     /// The ledger's store, for instance sqlite:cordon.db
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// The engine's way of handing over and taking back [default: cortex where a job folder is, else plain]
+    #[arg(long, value_enum)]
+    pub dialect: Option<Dialect>,
+    /// Cortex's job folder
+    #[arg(long, default_value = "/job", value_name = "FOLDER")]
+    pub job: PathBuf,
+    /// Arguments of the action as --name=value, or --name for true, laid over those of the input
+    #[arg(last = true, allow_hyphen_values = true, value_name = "--NAME=VALUE")]
+    pub arguments: Vec<String>,
+}
+
+const RUN_HELP: &str = "\
+The JSON object is {\"arguments\":{},\"configuration\":{},\"context\":{}}. Fields of the configuration that it does
+not have come from CORDON_<FIELD>, or from the file that CORDON_<FIELD>_FILE names.
+
+  any, Argo   cordon run CONNECTOR ACTION --input FILE --output FILE
+  Cortex      cordon run --dialect cortex [--job FOLDER]; connector and service stand in the job's config
+  Kestra      cordon run CONNECTOR ACTION --dialect kestra --input FILE
+  StackStorm  cordon run CONNECTOR ACTION --dialect stackstorm -- --name=value ...
+
+Exit codes: 0 ok, 1 failed, 2 bad input, 3 configuration or credentials, 4 partial, 5 held, 75 try again later.
+For Cortex, Kestra and StackStorm 4 and 5 only where the argument fail_on says so; otherwise 0.";
+
+/// How an engine hands an action over, and takes its result back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    /// A JSON object in, one out
+    Plain,
+    /// TheHive Cortex: a job folder
+    Cortex,
+    /// Kestra: the result as outputs, metrics and logs in one line
+    Kestra,
+    /// StackStorm: arguments on the command line, the result on stdout
+    Stackstorm,
 }
 
 /// `cordon sekoia`. Options stand before the action: what follows it is the platform's.

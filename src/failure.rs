@@ -38,22 +38,27 @@ impl Failure {
 
     /// For people, on stderr.
     pub(crate) fn tell(&self) {
+        for line in self.lines() {
+            tell(&line);
+        }
+    }
+
+    /// What went wrong and what to do about it, a line each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut add = |error: String, hint: Option<&str>| {
+            lines.push(format!("error: {error}"));
+            lines.extend(hint.map(|hint| format!("hint: {hint}")));
+        };
         match self {
-            Self::Error(error) => {
-                tell(&format!("error: {error}"));
-                if let Some(hint) = error.hint_text() {
-                    tell(&format!("hint: {hint}"));
-                }
-            }
+            Self::Error(error) => add(error.to_string(), error.hint_text()),
             Self::Problems(problems) => {
                 for problem in &problems.list {
-                    tell(&format!("error: {}", problems.line(problem)));
-                    if let Some(hint) = &problem.hint {
-                        tell(&format!("hint: {hint}"));
-                    }
+                    add(problems.line(problem), problem.hint.as_deref());
                 }
             }
         }
+        lines
     }
 
     /// For machines, on stdout.

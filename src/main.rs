@@ -11,8 +11,10 @@ mod identity;
 mod output;
 mod sekoia;
 mod store;
+mod told;
 mod webhook;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,7 +26,13 @@ use failure::Failure;
 use output::{Format, Output};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // Cortex starts an image without arguments, and only it makes such a folder.
+    let parsed = if std::env::args_os().len() == 1 && command::run::is_job(Path::new("/job")) {
+        Cli::try_parse_from(["cordon", "run", "--dialect", "cortex"])
+    } else {
+        Cli::try_parse()
+    };
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(

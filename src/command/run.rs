@@ -1,77 +1,222 @@
-//! `cordon run`: one action, one JSON object in, one out.
+//! `cordon run`: one action, for people, scripts and engines. What differs between engines is how a job is
+//! read and how its end is told; the action is the same.
 
-use std::io::Read;
-use std::path::Path;
+mod cortex;
+mod input;
+mod kestra;
 
-use sdk::action::{ActionInfo, Outcome as ActionOutcome};
+use std::path::{Path, PathBuf};
+
+use sdk::action::{ActionInfo, FailOn, Outcome as ActionOutcome};
 use sdk::connector::Connector;
+use sdk::report::Report;
+use sdk::sync::OpenFile;
 use sdk::{Error, ErrorKind};
-use serde_json::{Map, Value as Json};
+use serde_json::{Value as Json, json};
 
 use super::{Outcome, Signals, block_on, cancelled, check_clock, context};
-use crate::cli::{Global, OutputTo, Run};
+use crate::cli::{Dialect, Global, OutputTo, Run};
 use crate::config::{endpoint, schema};
 use crate::connectors;
-use crate::environment::variable;
 use crate::failure::Failure;
 use crate::output::{print, tell};
+use crate::sekoia::coerce::coerce;
+use crate::sekoia::secrets::Redactor;
 use crate::store::ClockUse;
+use crate::told;
 
-/// The most that is read: a batch of STIX objects may stand in the arguments.
-const INPUT_LIMIT: u64 = 256 << 20;
+pub(crate) use cortex::is_job;
+pub(crate) use input::{MASS_CHANGE, from_environment};
 
-/// Our own fields of every connector's configuration.
-const COMMON_FIELDS: [&str; 5] = [
-    "deployment",
-    "installation",
-    "sekoia_base_url",
-    "sekoia_api_key",
-    MASS_CHANGE,
-];
+use input::COMMON_FIELDS;
 
-/// The one among them that is not a text, but true or false.
-pub(crate) const MASS_CHANGE: &str = "allow_mass_change_unattended";
-
-/// What came in.
-struct Input {
+/// An action as an engine hands it over.
+struct Job {
+    connector: &'static Connector,
+    command: String,
     arguments: Json,
     configuration: Json,
+    /// What path arguments may name; `None`: any file.
+    files: Option<OpenFile>,
+    /// CAs to trust beside those of the environment.
+    ca_files: Vec<PathBuf>,
 }
 
-/// Runs it. Whatever happens, one JSON object comes out.
-pub(crate) fn run(arguments: &Run, global: &Global) -> Outcome {
-    let result = perform(arguments, global);
-    let (json, code) = match &result {
-        Ok((json, code)) => (json.clone(), *code),
-        Err(failure) => (failure.to_json(), failure.exit_code()),
-    };
-    if let Err(failure) = &result {
-        failure.tell();
+/// How an action ended.
+struct Ended {
+    /// For machines.
+    json: Json,
+    /// The exit code of a plain run.
+    code: u8,
+    /// Why the engine is told of an error, if it is.
+    error: Option<String>,
+    report: Option<Box<Report>>,
+}
+
+impl Ended {
+    fn of(outcome: ActionOutcome, fail_on: &FailOn) -> Result<Self, Error> {
+        let json = outcome.to_json()?;
+        Ok(match outcome {
+            ActionOutcome::Report(report) => Self {
+                json,
+                code: report.exit_code(),
+                error: fail_on.names(report.status).then(|| told::failure(&report)),
+                report: Some(report),
+            },
+            ActionOutcome::View(view) => {
+                let status = view.get("status").and_then(Json::as_str);
+                let code = match status {
+                    Some("failed") => 1,
+                    Some("partial") => 4,
+                    Some("missing") => 3,
+                    _ => 0,
+                };
+                let error = match status {
+                    Some("missing") => told::missing(&view),
+                    Some("failed") => {
+                        let error = view.get("error").and_then(Json::as_str);
+                        Some(error.unwrap_or("nothing could be read").to_owned())
+                    }
+                    _ => None,
+                };
+                Self {
+                    json,
+                    code,
+                    error,
+                    report: None,
+                }
+            }
+        })
     }
-    match &global.output {
-        OutputTo::File(path) => {
-            std::fs::write(path, format!("{json}\n")).map_err(|error| {
-                Error::config("the result cannot be written")
-                    .with("file", path.display())
-                    .because(error)
-            })?;
+
+    fn failed(failure: &Failure) -> Self {
+        Self {
+            json: failure.to_json(),
+            code: failure.exit_code(),
+            error: Some(failure.lines().join("\n").replacen("error: ", "", 1)),
+            report: None,
         }
-        OutputTo::Stdout(_) => print(&json.to_string()),
     }
-    Ok(code)
+
+    /// Without secrets, whatever a vendor put into its answers.
+    fn redacted(mut self, redactor: &Redactor) -> Self {
+        self.json = redactor.json(self.json);
+        self.error = self.error.map(|text| redactor.text(&text));
+        self
+    }
+
+    /// The exit code for an engine that knows good and bad only.
+    fn engine_code(&self) -> u8 {
+        match self.error {
+            Some(_) => self.code.max(1),
+            None => 0,
+        }
+    }
 }
 
-fn perform(arguments: &Run, global: &Global) -> Result<(Json, u8), Failure> {
-    let connector = connectors::find(&arguments.connector)?;
+/// Runs it. Whatever happens, one result comes out, where the engine looks for it.
+pub(crate) fn run(options: &Run, global: &Global) -> Outcome {
+    let dialect = options.dialect.unwrap_or_else(|| {
+        if is_job(&options.job) {
+            Dialect::Cortex
+        } else {
+            Dialect::Plain
+        }
+    });
+    let mut redactor = Redactor::default();
+    let ended = read(dialect, options, &mut redactor)
+        .map_err(Failure::from)
+        .and_then(|job| perform(job, dialect, options, global, &mut redactor));
+    let ended = ended.unwrap_or_else(|failure| {
+        for line in failure.lines() {
+            tell(&redactor.text(&line));
+        }
+        Ended::failed(&failure)
+    });
+    let ended = ended.redacted(&redactor);
+    if let OutputTo::File(path) = &global.output {
+        std::fs::write(path, format!("{}\n", ended.json)).map_err(|error| {
+            Error::config("the result cannot be written")
+                .with("file", path.display())
+                .because(error)
+        })?;
+    }
+    let to_file = matches!(global.output, OutputTo::File(_));
+    match dialect {
+        Dialect::Cortex => cortex::tell(&options.job, &ended)?,
+        Dialect::Kestra => print(&kestra::line(&ended)),
+        Dialect::Plain | Dialect::Stackstorm if to_file => {}
+        Dialect::Plain | Dialect::Stackstorm => print(&ended.json.to_string()),
+    }
+    Ok(match dialect {
+        Dialect::Plain => ended.code,
+        Dialect::Cortex | Dialect::Kestra | Dialect::Stackstorm => ended.engine_code(),
+    })
+}
+
+fn read(dialect: Dialect, options: &Run, redactor: &mut Redactor) -> Result<Job, Error> {
+    if dialect == Dialect::Cortex {
+        return cortex::read(options, redactor);
+    }
+    let (Some(connector), Some(command)) = (&options.connector, &options.command) else {
+        return Err(Error::input("`run` needs a connector and an action")
+            .hint("write cordon run CONNECTOR ACTION; only Cortex names them in its job"));
+    };
+    let connector = connectors::find(connector)?;
     let catalog = sdk::action::catalog(connector);
-    let action = action(&catalog, &arguments.command)?;
-    let mut input = input(&arguments.input)?;
-    from_environment(connector, &mut input.configuration)?;
-    check_keys(connector, action, &input.arguments, &input.configuration)?;
-    let loopback = only_loopback(connector, &input.arguments, &input.configuration);
+    let action = action(&catalog, command)?;
+    let named = input::named(&options.arguments, action.arguments.as_value())?;
+    let path = match (&options.input, dialect) {
+        (Some(path), _) => Some(path.as_path()),
+        (None, Dialect::Plain) if options.arguments.is_empty() => Some(Path::new("-")),
+        (None, _) => None,
+    };
+    let (mut arguments, configuration) = match path {
+        Some(path) => input::read(path)?,
+        None => (json!({}), json!({})),
+    };
+    if dialect != Dialect::Plain {
+        arguments = coerce(action.arguments.as_value(), arguments);
+    }
+    if let (Some(arguments), Json::Object(named)) = (arguments.as_object_mut(), named) {
+        arguments.extend(named);
+    }
+    Ok(Job {
+        connector,
+        command: command.clone(),
+        arguments,
+        configuration,
+        files: None,
+        ca_files: Vec::new(),
+    })
+}
+
+fn perform(
+    mut job: Job,
+    dialect: Dialect,
+    options: &Run,
+    global: &Global,
+    redactor: &mut Redactor,
+) -> Result<Ended, Failure> {
+    let connector = job.connector;
+    let catalog = sdk::action::catalog(connector);
+    let action = action(&catalog, &job.command)?;
+    from_environment(connector, &mut job.configuration)?;
+    let schema = (connector.schema)().to_value();
+    if dialect != Dialect::Plain {
+        job.configuration = coerce(&schema, job.configuration);
+    }
+    redactor.add_secrets(&schema, &schema, &job.configuration);
+    check_keys(connector, action, &job.arguments, &job.configuration)?;
+    let fail_on = if action.writes {
+        FailOn::of(&job.arguments)?
+    } else {
+        FailOn::default()
+    };
+    let loopback = only_loopback(connector, &job.arguments, &job.configuration);
     let clock = check_clock(global, loopback)?;
     block_on(async {
-        let opened = match &arguments.store {
+        let opened = match &options.store {
             Some(url) => {
                 let path = crate::store::path_of(url, Path::new(""))?;
                 let clock = if global.clock.is_some() {
@@ -93,29 +238,22 @@ fn perform(arguments: &Run, global: &Global) -> Result<(Json, u8), Failure> {
         let store = opened
             .as_ref()
             .map(|opened| std::sync::Arc::clone(&opened.store));
-        let context = context(clock, "main", store, global);
+        let mut context = context(clock, "main", store, global);
+        context.environment.ca_files.append(&mut job.ca_files);
+        context.files = job.files;
         let mut signals = Signals::new()?;
         let work = sdk::action::run(
             connector,
             action.command,
-            input.arguments,
-            input.configuration,
+            job.arguments,
+            job.configuration,
             &context,
         );
         let outcome = tokio::select! {
             outcome = work => outcome?,
             () = stopped_twice(&mut signals) => return Err(cancelled().into()),
         };
-        let code = match &outcome {
-            ActionOutcome::Report(report) => report.exit_code(),
-            ActionOutcome::View(view) => match view.get("status").and_then(Json::as_str) {
-                Some("failed") => 1,
-                Some("partial") => 4,
-                Some("missing") => 3,
-                _ => 0,
-            },
-        };
-        Ok((outcome.to_json()?, code))
+        Ok(Ended::of(outcome, &fail_on)?)
     })
 }
 
@@ -148,106 +286,6 @@ pub(crate) fn action<'a>(
             );
             Error::input(format!("there is no action {command:?}")).hint(hint)
         })
-}
-
-fn input(path: &Path) -> Result<Input, Error> {
-    let what = |error: std::io::Error| {
-        Error::input("the input cannot be read")
-            .with("input", path.display())
-            .because(error)
-    };
-    let mut text = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(INPUT_LIMIT + 1)
-            .read_to_end(&mut text)
-    } else {
-        std::fs::File::open(path)
-            .map_err(what)?
-            .take(INPUT_LIMIT + 1)
-            .read_to_end(&mut text)
-    };
-    read.map_err(what)?;
-    if text.len() as u64 > INPUT_LIMIT {
-        return Err(Error::input(format!(
-            "the input is longer than {} MiB",
-            INPUT_LIMIT >> 20
-        ))
-        .hint("give a path in stix_objects_path, or a source_url"));
-    }
-    let shape = r#"the input is one JSON object: {"arguments":{},"configuration":{},"context":{}}"#;
-    let value: Json = serde_json::from_slice(&text).map_err(|error| {
-        let error_text = error.to_string();
-        Error::input(format!("the input is not JSON: {error_text}")).hint(shape)
-    })?;
-    let Json::Object(mut object) = value else {
-        return Err(Error::input("the input is not a JSON object").hint(shape));
-    };
-    let mut part = |name: &str| match object.remove(name) {
-        None | Some(Json::Null) => Ok(Json::Object(Map::new())),
-        Some(value @ Json::Object(_)) => Ok(value),
-        Some(_) => {
-            Err(Error::input(format!("{name} in the input is not a JSON object")).hint(shape))
-        }
-    };
-    let arguments = part("arguments")?;
-    let configuration = part("configuration")?;
-    part("context")?;
-    if !object.is_empty() {
-        let names: Vec<&str> = object.keys().map(String::as_str).collect();
-        return Err(
-            Error::input(format!("the input has unknown keys: {}", names.join(", "))).hint(shape),
-        );
-    }
-    Ok(Input {
-        arguments,
-        configuration,
-    })
-}
-
-/// Fields that the input does not have, from `CORDON_<FIELD>` or the file that `CORDON_<FIELD>_FILE` names.
-fn from_environment(connector: &Connector, configuration: &mut Json) -> Result<(), Error> {
-    let schema = (connector.schema)().to_value();
-    let (Some(properties), Some(fields)) = (
-        schema.get("properties").and_then(Json::as_object),
-        configuration.as_object_mut(),
-    ) else {
-        return Ok(());
-    };
-    let common = COMMON_FIELDS.iter().copied();
-    for name in properties.keys().map(String::as_str).chain(common) {
-        if fields.contains_key(name) {
-            continue;
-        }
-        let key = format!("CORDON_{}", name.to_uppercase());
-        let file_key = format!("{key}_FILE");
-        let text = match (variable(&key), variable(&file_key)) {
-            (Some(text), _) => text,
-            (None, Some(path)) => std::fs::read_to_string(&path).map_err(|error| {
-                Error::config(format!("the file that {file_key} names cannot be read"))
-                    .with("file", &path)
-                    .because(error)
-            })?,
-            (None, None) => continue,
-        };
-        let text = text.trim();
-        let is_text = match properties.get(name) {
-            Some(schema) => schema::check(schema, &Json::from(text), "")
-                .problems
-                .is_empty(),
-            None => name != MASS_CHANGE,
-        };
-        let value = if is_text {
-            Json::from(text)
-        } else {
-            // A map, a list or a number; never shown, because it may hold secrets.
-            serde_json::from_str(text)
-                .map_err(|_| Error::config(format!("{key} is not what the field {name} takes")))?
-        };
-        fields.insert(name.to_owned(), value);
-    }
-    Ok(())
 }
 
 /// Names every unknown key, and what else is wrong, before anything is done.

@@ -9,7 +9,7 @@ use super::secrets::resolve;
 use crate::config::schema;
 
 /// The value with the types that the schema asks for. A field without a value is left out.
-pub(super) fn coerce(schema: &Json, value: Json) -> Json {
+pub(crate) fn coerce(schema: &Json, value: Json) -> Json {
     apply(schema, schema, value)
 }
 

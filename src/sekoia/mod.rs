@@ -35,12 +35,12 @@
 //! what is sent and logged, whatever a vendor put into its answers.
 
 mod callback;
-mod coerce;
+pub(crate) mod coerce;
 mod data;
 mod inputs;
 mod log;
 mod results;
-mod secrets;
+pub(crate) mod secrets;
 mod stop;
 
 use sdk::action::{ActionInfo, FailOn, Outcome as ActionOutcome};

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::data::Data;
 use super::log::{Level, Log};
+use crate::told;
 
 /// Lists that may be long, and are then given as files: `changes` as `changes_path`.
 pub(crate) const LISTS: [&str; 3] = ["changes", "details", "entries"];
@@ -29,9 +30,9 @@ pub(super) struct Finished {
 impl Finished {
     /// Nothing came of it.
     pub(super) fn failed(error: &Error, log: &mut Log) -> Self {
-        log.add(Level::Error, &told(error));
+        log.add(Level::Error, &told::error(error));
         Self {
-            error: Some(told(error)),
+            error: Some(told::error(error)),
             ..Self::default()
         }
     }
@@ -59,8 +60,8 @@ impl Finished {
     /// The answer to whether a configuration works, from what `check` found.
     pub(super) fn of_check(outcome: &Result<Outcome>, log: &mut Log) -> Self {
         let error = match outcome {
-            Err(error) => Some(told(error)),
-            Ok(Outcome::View(view)) => missing(view),
+            Err(error) => Some(told::error(error)),
+            Ok(Outcome::View(view)) => told::missing(view),
             Ok(Outcome::Report(_)) => Some("check gave no findings".to_owned()),
         };
         if let Some(error) = &error {
@@ -90,29 +91,8 @@ impl Finished {
     }
 }
 
-/// An error with what to do about it.
-fn told(error: &Error) -> String {
-    match error.hint_text() {
-        Some(hint) => format!("{error}\nhint: {hint}"),
-        None => error.to_string(),
-    }
-}
-
 fn of_report(report: &Report, fail_on: &FailOn, log: &mut Log) -> Finished {
-    let status = match report.status {
-        Status::Ok => "ok",
-        Status::Partial => "partial",
-        Status::Held => "held",
-        Status::Failed => "failed",
-    };
-    let summary = format!(
-        "{status}: {} added, {} updated, {} removed, {} unchanged, {} failed",
-        report.added,
-        report.updated,
-        report.removed.total(),
-        report.unchanged,
-        report.failed
-    );
+    let summary = told::summary(report);
     let fields = json!({
         "run": report.run,
         "target": report.target,
@@ -125,40 +105,14 @@ fn of_report(report: &Report, fail_on: &FailOn, log: &mut Log) -> Finished {
     for warning in &report.warnings {
         log.add(Level::Warning, warning);
     }
-    let mut why = Vec::new();
-    why.extend(report.error.clone());
-    why.extend(report.devices.iter().filter_map(|device| {
-        let error = device.error.as_ref()?;
-        (report.error.as_ref() != Some(error)).then(|| format!("{}: {error}", device.name))
-    }));
-    why.extend(report.sources.iter().filter_map(|source| {
-        let error = source.error.as_ref()?;
-        Some(format!("source {}: {error}", source.name))
-    }));
-    why.extend(report.held.as_ref().map(|held| {
-        format!(
-            "{} changes are held: {}; they go through with allow_mass_change {:?}",
-            held.changes, held.why, held.digest
-        )
-    }));
+    let why = told::reasons(report);
     let fails = fail_on.names(report.status);
     let level = if fails { Level::Error } else { Level::Warning };
     for reason in &why {
         log.add(level, reason);
     }
     Finished {
-        error: fails.then(|| {
-            let mut text = if why.is_empty() {
-                summary.clone()
-            } else {
-                why.join("; ")
-            };
-            if let Some(hint) = &report.hint {
-                text.push_str("\nhint: ");
-                text.push_str(hint);
-            }
-            text
-        }),
+        error: fails.then(|| told::failure(report)),
         branch: match report.status {
             Status::Held => Some("held"),
             Status::Partial => Some("partial"),
@@ -166,31 +120,6 @@ fn of_report(report: &Report, fail_on: &FailOn, log: &mut Log) -> Finished {
         },
         results: None,
     }
-}
-
-/// What `check` found missing, in words.
-fn missing(view: &Json) -> Option<String> {
-    if view.get("status").and_then(Json::as_str) != Some("missing") {
-        return None;
-    }
-    let text = |finding: &Json, name: &str| finding.get(name)?.as_str().map(str::to_owned);
-    let devices = view.get("devices").and_then(Json::as_array);
-    let found: Vec<String> = devices
-        .into_iter()
-        .flatten()
-        .filter_map(|device| device.get("findings")?.as_array())
-        .flatten()
-        .filter(|finding| text(finding, "level").as_deref() == Some("missing"))
-        .map(|finding| {
-            let subject = text(finding, "subject").unwrap_or_default();
-            let message = text(finding, "message").unwrap_or_default();
-            match text(finding, "hint") {
-                Some(hint) => format!("{subject}: {message} (hint: {hint})"),
-                None => format!("{subject}: {message}"),
-            }
-        })
-        .collect();
-    Some(found.join("\n"))
 }
 
 /// Long lists go into files of the data path, by the platform's convention: `changes` becomes
@@ -214,9 +143,9 @@ async fn into_files(
         let written = match data {
             Ok(data) => data.write(&file, content.into()).await.map_err(|error| {
                 let denied = error.kind() == sdk::ErrorKind::Denied;
-                (told(&error), denied)
+                (told::error(&error), denied)
             }),
-            Err(error) => Err((told(error), false)),
+            Err(error) => Err((told::error(error), false)),
         };
         match written {
             Ok(()) => {

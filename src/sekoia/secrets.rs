@@ -60,14 +60,14 @@ fn branches(schema: &Json) -> impl Iterator<Item = &Json> {
 
 /// Values that leave in no text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     /// The longest first: one may be a part of another.
     values: Vec<sdk::Secret>,
 }
 
 impl Redactor {
     /// One more, also as it stands in what a vendor or a proxy gives back of a request.
-    pub(super) fn add(&mut self, secret: &str) {
+    pub(crate) fn add(&mut self, secret: &str) {
         let secret = secret.trim();
         if secret.len() < SHORTEST {
             return;
@@ -86,7 +86,7 @@ impl Redactor {
     }
 
     /// Every text in it, however deep.
-    pub(super) fn add_all(&mut self, value: &Json) {
+    pub(crate) fn add_all(&mut self, value: &Json) {
         match value {
             Json::String(text) => self.add(text),
             Json::Number(number) => self.add(&number.to_string()),
@@ -97,7 +97,7 @@ impl Redactor {
     }
 
     /// What a configuration's schema calls secret, also within lists and objects.
-    pub(super) fn add_secrets(&mut self, schema: &Json, root: &Json, value: &Json) {
+    pub(crate) fn add_secrets(&mut self, schema: &Json, root: &Json, value: &Json) {
         let schema = resolve(schema, root);
         if is_secret(schema) {
             self.add_all(value);
@@ -131,7 +131,7 @@ impl Redactor {
     }
 
     /// The text without them.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.values {
             if text.contains(secret.expose()) {
@@ -142,7 +142,7 @@ impl Redactor {
     }
 
     /// Every text in it without them, names of fields included.
-    pub(super) fn json(&self, value: Json) -> Json {
+    pub(crate) fn json(&self, value: Json) -> Json {
         match value {
             Json::String(text) => Json::String(self.text(&text)),
             Json::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),

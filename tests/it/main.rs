@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod config_errors;
 mod demo;
+mod dialects;
 mod end_to_end;
 mod fortigate;
 mod hostile;
