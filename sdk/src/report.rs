@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::indicator::Kind;
+use crate::ownership::Owner;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +114,10 @@ pub struct Report {
     pub hint: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
+    /// Results under the names that other playbooks know, of the actions that have such names.
+    #[serde(flatten, default)]
+    #[schemars(skip)]
+    pub named: serde_json::Map<String, serde_json::Value>,
     /// The exit code that the error asks for; not part of what is printed.
     #[serde(skip)]
     #[schemars(skip)]
@@ -120,6 +125,41 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report of nothing yet.
+    pub fn new(target: &str, mechanism: String, owner: &Owner, dry_run: bool) -> Self {
+        Self {
+            run: uuid::Uuid::now_v7().to_string(),
+            status: Status::Ok,
+            target: target.to_owned(),
+            mechanism,
+            owner: owner.to_string(),
+            dry_run,
+            sources: Vec::new(),
+            added: 0,
+            updated: 0,
+            renewed: 0,
+            adopted: 0,
+            unchanged: 0,
+            failed: 0,
+            removed: Removed::default(),
+            skipped: SkippedCounts::default(),
+            effect: EffectCounts::default(),
+            changes: Vec::new(),
+            details: Vec::new(),
+            left_out: LeftOut::default(),
+            devices: Vec::new(),
+            requests: Requests::default(),
+            verified: Verified::NotChecked,
+            held: None,
+            warnings: Vec::new(),
+            error: None,
+            hint: None,
+            duration_ms: 0,
+            named: serde_json::Map::new(),
+            exit_code: None,
+        }
+    }
+
     /// Adds another run on the same target to this one; the worse status stands.
     pub fn merge(&mut self, other: Self) {
         self.added += other.added;
@@ -170,6 +210,7 @@ impl Report {
         self.requests.retried += other.requests.retried;
         self.warnings.extend(other.warnings);
         self.duration_ms += other.duration_ms;
+        self.named.extend(other.named);
         let order = [Status::Ok, Status::Held, Status::Partial, Status::Failed];
         let weight = |status: Status| order.iter().position(|known| *known == status);
         if weight(other.status) > weight(self.status) {

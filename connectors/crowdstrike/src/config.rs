@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use sdk::connector::MechanismChoice;
+use sdk::target::Capabilities;
 use sdk::{Error, Result, Secret};
 use serde::Deserialize;
+
+use crate::target::{MECHANISMS, PREVENTING};
 
 /// Clouds by the name that the vendor gives them, and their API hosts.
 pub(crate) const CLOUDS: [(&str, &str); 6] = [
@@ -34,7 +37,8 @@ pub(crate) struct Config {
     /// For a Flight Control parent: the child customer to act in.
     #[serde(default)]
     pub(crate) member_cid: Option<String>,
-    /// How things are blocked; there is only `ioc`.
+    /// How things are blocked: `ioc` (prevents where Falcon can, detects elsewhere) or `ioc-detect` (only
+    /// detects). Both write to the same list, so a map from kind may name one of them only.
     #[serde(default)]
     pub(crate) mechanism: Option<MechanismChoice>,
     /// Severity of what is found.
@@ -156,22 +160,35 @@ impl Config {
         if !(1..=MAX_BATCH).contains(&self.batch) {
             return wrong("batch", "has to be 1 to 2000");
         }
-        for (kind, name) in MechanismChoice::named(self.mechanism.as_ref()) {
-            if name != crate::target::CAPABILITIES.mechanism {
+        let named = MechanismChoice::named(self.mechanism.as_ref());
+        for (kind, name) in &named {
+            let Some(mechanism) = MECHANISMS.iter().find(|known| known.mechanism == *name) else {
                 return Err(
                     Error::config(format!("crowdstrike: there is no mechanism {name:?}"))
-                        .hint("the mechanism is \"ioc\""),
+                        .hint("the mechanisms are \"ioc\" and \"ioc-detect\""),
                 );
-            }
-            if let Some(kind) =
-                kind.filter(|kind| crate::target::CAPABILITIES.kind(*kind).is_none())
-            {
+            };
+            if let Some(kind) = kind.filter(|kind| mechanism.kind(*kind).is_none()) {
                 return Err(Error::config(format!(
-                    "crowdstrike: mechanism \"ioc\" does not take {kind}"
+                    "crowdstrike: mechanism {name:?} does not take {kind}"
                 )));
             }
         }
+        if named.iter().any(|(_, name)| *name != named[0].1) {
+            return wrong("mechanism", "names both mechanisms, which share one list");
+        }
         Ok(())
+    }
+
+    /// The mechanism that is named, or the default one.
+    pub(crate) fn mechanism(&self) -> &'static Capabilities {
+        let named = MechanismChoice::named(self.mechanism.as_ref());
+        let name = named.first().map(|(_, name)| *name);
+        MECHANISMS
+            .iter()
+            .copied()
+            .find(|known| Some(known.mechanism) == name)
+            .unwrap_or(&PREVENTING)
     }
 
     /// The API's URL.

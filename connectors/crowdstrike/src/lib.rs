@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod config;
+mod drop_in;
 pub mod fake;
 mod target;
 mod write;
@@ -11,21 +12,19 @@ use std::sync::Arc;
 
 use sdk::Result;
 use sdk::connector::{Connector, Environment};
-use sdk::target::{Capabilities, Target};
+use sdk::target::Target;
 use serde_json::Value as Json;
-
-static MECHANISMS: &[&Capabilities] = &[&target::CAPABILITIES];
 
 /// The connector.
 pub fn connector() -> Connector {
     Connector {
         name: "crowdstrike",
         title: "CrowdStrike Falcon",
-        mechanisms: MECHANISMS,
+        mechanisms: target::MECHANISMS,
         schema: || schemars::schema_for!(config::Config),
         targets,
         fake: |options| Box::pin(fake::start(options)),
-        actions: &[],
+        actions: drop_in::ACTIONS,
         management_hosts: &["base_url"],
     }
 }

@@ -12,9 +12,11 @@ use reqwest::StatusCode;
 use sdk::connector::Environment;
 use sdk::http::{Authenticate, Client, ClientBuilder, Next, Page, Pages, Response};
 use sdk::indicator::{Kind, Value};
+use sdk::ownership::{Note, Owner};
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
     KindSupport, Level, NativeEnd, Outcome, Proof, RateWindow, Rejection, Scope, Target, TargetKey,
+    Write,
 };
 use sdk::{ErrorKind, Result, async_trait};
 
@@ -36,6 +38,20 @@ const DOMAIN_LIMIT: usize = 200;
 /// whose limit is known, takes as many.
 const NOTE_LIMIT: usize = 256;
 
+/// Documented per customer.
+const RATE: &[RateWindow] = &[
+    RateWindow {
+        class: "*",
+        calls: 6_000,
+        per: Duration::from_secs(60),
+    },
+    RateWindow {
+        class: "token",
+        calls: 300,
+        per: Duration::from_secs(60),
+    },
+];
+
 const fn kind(kind: Kind, effect: Effect) -> KindSupport {
     KindSupport {
         kind,
@@ -46,48 +62,65 @@ const fn kind(kind: Kind, effect: Effect) -> KindSupport {
 }
 
 /// What custom indicators can do.
-pub(crate) static CAPABILITIES: Capabilities = Capabilities {
-    mechanism: "ioc",
-    summary: "custom indicators: prevents hashes, only detects addresses and domains",
-    kinds: &[
+pub(crate) static PREVENTING: Capabilities = capabilities(
+    "ioc",
+    "custom indicators: prevents hashes, only detects addresses and domains",
+    &[
         kind(Kind::Ipv4, Effect::Detect),
         kind(Kind::Ipv6, Effect::Detect),
         kind(Kind::Domain, Effect::Detect),
         kind(Kind::Md5, Effect::Prevent),
         kind(Kind::Sha256, Effect::Prevent),
     ],
-    end_known_by: EndKnownBy::Native,
-    native_end: Some(NativeEnd {
-        unit: Duration::from_secs(1),
-        max: None,
-        max_by_kind: &[],
-        deletes: Some(false),
-    }),
-    proof: Proof::Mark {
-        max_length: NOTE_LIMIT,
-    },
-    foreign: Foreign::Listed,
-    granularity: Granularity::Row,
-    write_batch: 200,
-    remove_batch: IDS_PER_CALL,
-    list_page: PAGE_LIMITS[0],
-    lookup_batch: VALUES_PER_LOOKUP,
-    capacity: Some(CAPACITY),
-    staged: false,
-    rate: &[
-        RateWindow {
-            class: "*",
-            calls: 6_000,
-            per: Duration::from_secs(60),
-        },
-        RateWindow {
-            class: "token",
-            calls: 300,
-            per: Duration::from_secs(60),
-        },
+);
+
+/// The same where nothing is to be stopped.
+pub(crate) static DETECTING: Capabilities = capabilities(
+    "ioc-detect",
+    "custom indicators that only detect: hashes, addresses and domains",
+    &[
+        kind(Kind::Ipv4, Effect::Detect),
+        kind(Kind::Ipv6, Effect::Detect),
+        kind(Kind::Domain, Effect::Detect),
+        kind(Kind::Md5, Effect::Detect),
+        kind(Kind::Sha256, Effect::Detect),
     ],
-    rights: &["IOC Management: Read", "IOC Management: Write"],
-};
+);
+
+/// The mechanisms, the default first.
+pub(crate) static MECHANISMS: &[&Capabilities] = &[&PREVENTING, &DETECTING];
+
+const fn capabilities(
+    mechanism: &'static str,
+    summary: &'static str,
+    kinds: &'static [KindSupport],
+) -> Capabilities {
+    Capabilities {
+        mechanism,
+        summary,
+        kinds,
+        end_known_by: EndKnownBy::Native,
+        native_end: Some(NativeEnd {
+            unit: Duration::from_secs(1),
+            max: None,
+            max_by_kind: &[],
+            deletes: Some(false),
+        }),
+        proof: Proof::Mark {
+            max_length: NOTE_LIMIT,
+        },
+        foreign: Foreign::Listed,
+        granularity: Granularity::Row,
+        write_batch: 200,
+        remove_batch: IDS_PER_CALL,
+        list_page: PAGE_LIMITS[0],
+        lookup_batch: VALUES_PER_LOOKUP,
+        capacity: Some(CAPACITY),
+        staged: false,
+        rate: RATE,
+        rights: &["IOC Management: Read", "IOC Management: Write"],
+    }
+}
 
 /// One Falcon customer.
 pub(crate) struct Falcon {
@@ -103,6 +136,9 @@ pub(crate) struct Falcon {
     written: Mutex<BTreeMap<String, Written>>,
     writes: AtomicUsize,
     duplicates: Mutex<Vec<Value>>,
+    installation: String,
+    /// Entries of ours that prevent, by id, as `ioc-detect` saw them: whose they are, if one owner's alone.
+    preventing: Mutex<HashMap<String, Option<Owner>>>,
 }
 
 /// How an entry has to look in a listing that knows of our last write.
@@ -118,6 +154,7 @@ struct Written {
 impl Falcon {
     /// A target for one customer. No call is made.
     pub(crate) fn new(config: Config, environment: &Environment) -> Result<Self> {
+        let mechanism = config.mechanism();
         let login = Arc::new(Login::new(
             config.client_id.trim().to_owned(),
             config.client_secret.clone(),
@@ -125,7 +162,7 @@ impl Falcon {
         ));
         let client = ClientBuilder::new(config.base(), environment)?
             .auth(login.clone())
-            .windows(CAPABILITIES.rate)
+            .windows(RATE)
             .ca_file(config.ca_file.clone())
             .ca_pem(config.ca_pem.clone())
             .tls_fingerprint(config.tls_fingerprint.clone())
@@ -141,13 +178,15 @@ impl Falcon {
             key: TargetKey {
                 connector: "crowdstrike",
                 account: format!("{host}/{}", customer.trim()),
-                mechanism: CAPABILITIES.mechanism,
+                mechanism: mechanism.mechanism,
                 device: String::new(),
             },
             capabilities: Capabilities {
                 write_batch: config.batch,
-                ..CAPABILITIES.clone()
+                ..mechanism.clone()
             },
+            installation: environment.installation.clone(),
+            preventing: Mutex::default(),
             platforms: config
                 .platforms
                 .iter()
@@ -297,7 +336,8 @@ impl Falcon {
         let actions = [entry.action.as_deref(), entry.mobile_action.as_deref()];
         let acting =
             |action: &Option<&str>| matches!(action, Some("detect" | "prevent" | "prevent_no_ui"));
-        let conforms = self.conforms(entry, kind);
+        let conforms = self.conforms(entry, kind)
+            || (self.detects() && self.prevents_for_others(entry, &value));
         Some(Held {
             id: entry.id.as_str().into(),
             value,
@@ -324,7 +364,7 @@ impl Falcon {
             .map(String::as_str)
             .collect();
         let tags = entry.tags.as_deref().unwrap_or_default();
-        entry.action.as_deref() == Some(action(kind))
+        entry.action.as_deref() == Some(self.action(kind))
             && entry.severity.as_deref() == Some(self.config.severity.name())
             && platforms == self.platforms.iter().copied().collect()
             && entry.applied_globally == Some(true)
@@ -332,9 +372,60 @@ impl Falcon {
             && self.config.tags.iter().all(|tag| tags.contains(tag))
     }
 
+    fn detects(&self) -> bool {
+        self.capabilities.mechanism == DETECTING.mechanism
+    }
+
+    /// The action of our entries: the strongest that desktop sensors take for a kind, if it may stop things.
+    fn action(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::Md5 | Kind::Sha256 if !self.detects() => "prevent",
+            _ => "detect",
+        }
+    }
+
+    fn owners(&self, text: &str, value: &Value) -> Vec<Owner> {
+        let note = Note::read(text, &self.installation, value);
+        note.marks.into_iter().map(|mark| mark.owner).collect()
+    }
+
+    /// Whether an entry prevents and several owners share it: one of them wants that, so it stays. What
+    /// prevents is kept in mind, because a change does not tell what it changes.
+    fn prevents_for_others(&self, entry: &Entry, value: &Value) -> bool {
+        let prevents = matches!(entry.action.as_deref(), Some("prevent" | "prevent_no_ui"));
+        let mut owners = self.owners(entry.description.as_deref().unwrap_or_default(), value);
+        let several = owners.len() > 1;
+        let mut preventing = self.preventing();
+        if prevents {
+            let only = owners.pop().filter(|_| !several);
+            preventing.insert(entry.id.clone(), only);
+        } else {
+            preventing.remove(&entry.id);
+        }
+        prevents && several
+    }
+
+    /// Whether a change has to leave the action of an entry as it is: it prevents, and not only for whoever
+    /// has it afterwards.
+    pub(crate) fn keeps_action(&self, write: &Write) -> bool {
+        let preventing = self.preventing();
+        let Some(before) = write.id.as_deref().and_then(|id| preventing.get(id)) else {
+            return false;
+        };
+        let mut after = self.owners(&write.note, &write.value);
+        let alone = after.len() == 1 && after.pop() == *before;
+        !alone
+    }
+
+    fn preventing(&self) -> MutexGuard<'_, HashMap<String, Option<Owner>>> {
+        self.preventing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn common(&self, kind: Kind) -> api::Common<'_> {
         api::Common {
-            action: action(kind),
+            action: self.action(kind),
             severity: self.config.severity.name(),
             platforms: &self.platforms,
             applied_globally: true,
@@ -363,14 +454,6 @@ fn shows(held: &Held) -> (String, Option<DateTime<Utc>>) {
         held.note.as_deref().unwrap_or_default().to_owned(),
         held.expires,
     )
-}
-
-/// The strongest action that desktop sensors take for a kind.
-const fn action(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Md5 | Kind::Sha256 => "prevent",
-        _ => "detect",
-    }
 }
 
 /// A successful answer to a read.

@@ -93,7 +93,8 @@ impl Falcon {
             .map(|write| ChangedIndicator {
                 id: write.id.as_deref().unwrap_or_default(),
                 description: &write.note,
-                common: (!write.note_and_end_only).then(|| self.common(write.value.kind())),
+                common: (!write.note_and_end_only && !self.keeps_action(write))
+                    .then(|| self.common(write.value.kind())),
                 expiration: api::changed_end(write.expires, write.held_expires),
             })
             .collect();

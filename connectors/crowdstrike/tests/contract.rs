@@ -24,3 +24,15 @@ async fn ioc_keeps_the_contract() {
         .await
         .assert_passed();
 }
+
+/// The same list, written so that nothing is stopped.
+#[tokio::test]
+async fn ioc_detect_keeps_the_contract() {
+    run_suite(
+        crowdstrike::connector(),
+        "ioc-detect",
+        &SuiteOptions::default(),
+    )
+    .await
+    .assert_passed();
+}

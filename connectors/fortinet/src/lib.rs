@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod drop_in;
 pub mod fake;
 mod target;
 
@@ -16,7 +17,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets: target::targets,
         fake: |options| Box::pin(fake::start(options)),
-        actions: &[],
+        actions: drop_in::ACTIONS,
         management_hosts: &["firewalls.base_ip", "fortimanager.url"],
     }
 }

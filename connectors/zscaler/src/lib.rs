@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod config;
+mod drop_in;
 mod entry;
 pub mod fake;
 mod target;
@@ -18,7 +19,7 @@ pub fn connector() -> Connector {
         schema: || schemars::schema_for!(config::Config),
         targets: target::targets,
         fake: |options| Box::pin(fake::start(options)),
-        actions: &[],
+        actions: drop_in::ACTIONS,
         management_hosts: &["base_url", "vanity_domain"],
     }
 }

@@ -111,6 +111,10 @@ pub(super) struct Common {
     pub(super) fail_on: FailOn,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 fn text_or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -180,6 +184,16 @@ pub(super) struct PushIndicators {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(super) valid_for: Option<u32>,
+    /// Why; written beside the entries where the vendor has room
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    /// Address of the Sekoia platform: without a reason, a new entry gets the address of its object's page
+    /// there
+    #[serde(default)]
+    pub(super) sekoia_base_url: Option<String>,
+    /// Also send kinds that the mechanism only detects
+    #[serde(default = "yes")]
+    pub(super) accept_detection: bool,
     /// Write entries although nobody would know when to take them down
     #[serde(default)]
     pub(super) accept_unbounded: bool,

@@ -1,6 +1,7 @@
 //! The actions that every target connector has, written once over [`crate::target::Target`].
 
 mod arguments;
+pub mod drop_in;
 mod perform;
 mod setup;
 mod view;

@@ -28,7 +28,7 @@ use super::view;
 use super::{Call, Outcome};
 
 /// The owner of what people and playbooks do by hand.
-const BY_HAND: &str = "manual";
+pub const BY_HAND: &str = "manual";
 
 pub(super) async fn run(
     connector: &Connector,
@@ -171,13 +171,39 @@ fn owner(common: &Common, setup: &Setup, default: &str) -> Result<Owner> {
     )
 }
 
-fn default_validity(valid_for: Option<u32>) -> HashMap<Kind, TimeDelta> {
-    valid_for.map_or_else(HashMap::new, |days| {
-        Kind::ALL
-            .into_iter()
-            .map(|kind| (kind, TimeDelta::days(i64::from(days))))
-            .collect()
-    })
+fn default_validity(valid_for: Option<u32>) -> Result<HashMap<Kind, TimeDelta>> {
+    let Some(days) = valid_for else {
+        return Ok(HashMap::new());
+    };
+    // Everything without an end would have ended already.
+    if days == 0 {
+        return Err(Error::input("valid_for is at least 1 day"));
+    }
+    Ok(Kind::ALL
+        .into_iter()
+        .map(|kind| (kind, TimeDelta::days(i64::from(days))))
+        .collect())
+}
+
+/// The platform's address as its pages begin.
+fn platform(text: &str) -> Result<String> {
+    let wrong = || {
+        Error::input(format!(
+            "sekoia_base_url {text:?} is no address of a platform"
+        ))
+        .hint("for instance https://app.sekoia.io")
+    };
+    let url = url::Url::parse(text.trim()).map_err(|error| wrong().because(error))?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain {
+        return Err(wrong());
+    }
+    let origin = url.origin().ascii_serialization();
+    let path = url.path().trim_end_matches('/');
+    Ok(format!(
+        "{origin}{}",
+        path.strip_suffix("/api").unwrap_or(path)
+    ))
 }
 
 fn protection(setup: &Setup) -> ProtectionSettings {
@@ -252,7 +278,7 @@ async fn sync_collection(
     deployment.adopt = common.adopt;
     deployment.protection = protection(setup);
     deployment.policy = Policy {
-        default_validity: default_validity(arguments.valid_for),
+        default_validity: default_validity(arguments.valid_for)?,
         ..Policy::default()
     };
     let readings = Readings {
@@ -320,7 +346,18 @@ async fn push_indicators(
     )?;
     let mut pushed = sync::Batch::new(owner(common, setup, BY_HAND)?, reading);
     pushed.accept_unbounded = arguments.accept_unbounded;
-    pushed.default_validity = default_validity(arguments.valid_for);
+    pushed.default_validity = default_validity(arguments.valid_for)?;
+    pushed.accept_detection = arguments.accept_detection;
+    pushed.words = arguments
+        .reason
+        .as_deref()
+        .map(|reason| plain_words(reason).into());
+    pushed.objects_at = arguments
+        .sekoia_base_url
+        .as_deref()
+        .map(platform)
+        .transpose()?
+        .map(Into::into);
     batch(pushed, common, setup, context).await
 }
 

@@ -20,6 +20,8 @@ pub struct Setup {
     pub management_hosts: Vec<String>,
     /// Whether a playbook may let mass changes through without a person.
     pub mass_change_unattended: bool,
+    /// The connector's own part of the configuration.
+    pub configuration: Json,
     /// With the installation that the configuration names.
     pub environment: Environment,
 }
@@ -71,9 +73,10 @@ pub fn set_up(
         management_hosts: management_hosts(connector, &configuration),
         target: TargetGroup {
             name: connector.name.to_owned(),
-            members: members(connector, configuration, &environment)?,
+            members: members(connector, configuration.clone(), &environment)?,
         },
         deployment,
+        configuration,
         environment,
     })
 }

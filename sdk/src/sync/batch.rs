@@ -37,6 +37,9 @@ pub struct Batch {
     pub accept_unbounded: bool,
     /// Words for people, written into new entries.
     pub words: Option<Arc<str>>,
+    /// Address of the platform that shows the objects: where there are no other words, a new entry gets the
+    /// address of its object's page.
+    pub objects_at: Option<Arc<str>>,
 }
 
 impl Batch {
@@ -52,6 +55,7 @@ impl Batch {
             accept_detection: true,
             accept_unbounded: false,
             words: None,
+            objects_at: None,
         }
     }
 }
@@ -69,6 +73,7 @@ pub async fn push(mut batch: Batch, target: &TargetGroup, context: &Context) -> 
     task.accept_detection = batch.accept_detection;
     task.accept_unbounded = batch.accept_unbounded;
     task.words = batch.words;
+    task.objects_at = batch.objects_at;
     let excludes: Vec<&Reading> = batch.exclude.iter().collect();
     task.rules = Rules::new(&excludes, &[], protection(&batch.protection)?, now);
     task.include_names = batch

@@ -25,7 +25,9 @@ pub(super) fn check_possible(
     if context.store.is_some() {
         return Ok(());
     }
-    if capabilities.proof == Proof::Ledger {
+    // Adding takes no proof, as long as the caller accepts that it is for good.
+    let only_adds = task.purpose == Purpose::Batch && task.accept_unbounded;
+    if capabilities.proof == Proof::Ledger && !only_adds {
         return Err(Error::config(format!(
             "{} needs a store: nothing else could prove what is ours there",
             capabilities.mechanism
@@ -142,8 +144,9 @@ pub(super) async fn paused(
     }
 }
 
-/// Says how many entries would stay for ever although they have an end.
+/// Says how many entries would stay for ever although they have an end, or are revoked.
 pub(super) fn count_unbounded(
+    task: &Task,
     plan: &Plan,
     capabilities: &Capabilities,
     context: &Context,
@@ -151,6 +154,13 @@ pub(super) fn count_unbounded(
 ) {
     if context.store.is_some() || knows_ends(capabilities) {
         return;
+    }
+    let ended = task.compiled.absent.len();
+    if capabilities.proof == Proof::Ledger && ended > 0 {
+        device.warnings.push(format!(
+            "{ended} revoked or ended values are left as they are: without a store nothing proves that an \
+             entry is ours"
+        ));
     }
     let unbounded = plan
         .changes

@@ -151,7 +151,7 @@ async fn steps(
         whole: lookup.is_none(),
         verdict: &judged,
     });
-    checks::count_unbounded(&plan, capabilities, context, device);
+    checks::count_unbounded(task, &plan, capabilities, context, device);
     want::note_other_reasons(task, &judge, &observed, device);
     if matches!(capabilities.proof, Proof::Mark { .. }) {
         want::warn_old_ledger(task, &observed, ledger.as_deref(), device);

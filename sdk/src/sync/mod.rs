@@ -256,8 +256,7 @@ pub async fn perform(
     context: &Context,
     started: std::time::Duration,
 ) -> Report {
-    let run = uuid::Uuid::now_v7().to_string();
-    let mut tally = tally::Tally::new(task, target, context, run);
+    let mut tally = tally::Tally::new(task, target, context);
     if target.members.is_empty() {
         let error = Error::config("the target has no device").with("target", &target.name);
         return tally::failed(target, &task.owner, context, started, &error);

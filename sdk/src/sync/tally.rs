@@ -6,10 +6,7 @@ use crate::error::Error;
 use crate::indicator::Kind;
 use crate::ownership::Owner;
 use crate::plan::{Change, RemovalReason, What};
-use crate::report::{
-    ChangeReport, Detail, DeviceReport, EffectCounts, HeldReport, LeftOut, Removed, Report,
-    Requests, SkippedCounts, Status, Verified,
-};
+use crate::report::{ChangeReport, Detail, DeviceReport, HeldReport, Report, Status, Verified};
 
 use super::device::DeviceRun;
 use super::want::NOT_HERE;
@@ -29,39 +26,6 @@ pub(super) struct Tally {
     placed: Vec<Kind>,
 }
 
-fn empty(run: String, target: &str, mechanism: String, owner: &Owner, dry_run: bool) -> Report {
-    Report {
-        run,
-        status: Status::Ok,
-        target: target.to_owned(),
-        mechanism,
-        owner: owner.to_string(),
-        dry_run,
-        sources: Vec::new(),
-        added: 0,
-        updated: 0,
-        renewed: 0,
-        adopted: 0,
-        unchanged: 0,
-        failed: 0,
-        removed: Removed::default(),
-        skipped: SkippedCounts::default(),
-        effect: EffectCounts::default(),
-        changes: Vec::new(),
-        details: Vec::new(),
-        left_out: LeftOut::default(),
-        devices: Vec::new(),
-        requests: Requests::default(),
-        verified: Verified::NotChecked,
-        held: None,
-        warnings: Vec::new(),
-        error: None,
-        hint: None,
-        duration_ms: 0,
-        exit_code: None,
-    }
-}
-
 /// A report of a run that did not get as far as a device.
 pub(super) fn failed(
     target: &TargetGroup,
@@ -70,13 +34,7 @@ pub(super) fn failed(
     started: Duration,
     error: &Error,
 ) -> Report {
-    let mut report = empty(
-        uuid::Uuid::now_v7().to_string(),
-        &target.name,
-        mechanisms(target),
-        owner,
-        context.dry_run,
-    );
+    let mut report = Report::new(&target.name, mechanisms(target), owner, context.dry_run);
     report.status = Status::Failed;
     report.error = Some(error.to_string());
     report.hint = error.hint_text().map(str::to_owned);
@@ -102,14 +60,9 @@ fn elapsed(context: &Context, started: Duration) -> u64 {
 }
 
 impl Tally {
-    pub(super) fn new(task: &Task, target: &TargetGroup, context: &Context, run: String) -> Self {
-        let mut report = empty(
-            run,
-            &target.name,
-            mechanisms(target),
-            &task.owner,
-            context.dry_run,
-        );
+    pub(super) fn new(task: &Task, target: &TargetGroup, context: &Context) -> Self {
+        let mechanisms = mechanisms(target);
+        let mut report = Report::new(&target.name, mechanisms, &task.owner, context.dry_run);
         report.sources.clone_from(&task.sources);
         report.warnings.clone_from(&task.warnings);
         report.skipped.waiting = task.compiled.waiting;

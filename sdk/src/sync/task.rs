@@ -9,7 +9,7 @@ use crate::collection::{
     Absence, Compiled, Include, Protection, ProtectionSettings, Reading, Rules, compile,
 };
 use crate::error::{Error, Result};
-use crate::indicator::Value;
+use crate::indicator::{Origin, Value};
 use crate::ownership::{Claim, Owner};
 use crate::plan::{Options, RemovalReason, Verdict};
 use crate::report::{Detail, SourceReport};
@@ -68,6 +68,8 @@ pub struct Task {
     pub accept_unbounded: bool,
     /// Words for people, written into new entries.
     pub words: Option<Arc<str>>,
+    /// Address of the platform that shows the objects, for those that have no words.
+    pub objects_at: Option<Arc<str>>,
     /// What people should know.
     pub warnings: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Task {
             accept_detection: true,
             accept_unbounded: false,
             words: None,
+            objects_at: None,
             warnings: Vec::new(),
         }
     }
@@ -103,6 +106,21 @@ impl Task {
             may_add: !self.rules_unread,
             may_shorten: self.failed_includes.is_empty(),
             record,
+        }
+    }
+
+    /// Words for people about a value.
+    pub(super) fn words_of(&self, index: usize) -> Option<Arc<str>> {
+        if self.words.is_some() || self.objects_at.is_none() {
+            return self.words.clone();
+        }
+        let platform = self.objects_at.as_deref()?;
+        let (first, _) = self.compiled.wanted[index].reasons;
+        match &self.compiled.reasons.get(first as usize)?.origin {
+            origin @ Origin::Stix(_) => {
+                Some(format!("{platform}/intelligence/objects/{origin}").into())
+            }
+            _ => None,
         }
     }
 

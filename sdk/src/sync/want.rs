@@ -53,7 +53,7 @@ pub(super) fn wanted(
                     value: accepted,
                     until: wanted.until,
                     rank: u32::try_from(rank).unwrap_or(u32::MAX),
-                    words: task.words.clone(),
+                    words: task.words_of(index as usize),
                 });
             }
             Err((reason, message)) => device.refused.push((value.clone(), reason, message)),

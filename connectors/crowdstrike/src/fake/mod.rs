@@ -312,13 +312,18 @@ fn value(row: &Row) -> Option<Value> {
     Value::parse(kind, &row.value).ok()
 }
 
+/// Whether a mechanism writes to the list of custom indicators.
+fn is_list(mechanism: &str) -> bool {
+    matches!(mechanism, "ioc" | "ioc-detect")
+}
+
 impl FakeState for Falcon {
     fn switches(&self) -> Vec<Switch> {
         SWITCHES.to_vec()
     }
 
     fn enforced(&self, mechanism: &str) -> Vec<FakeEntry> {
-        if mechanism != "ioc" {
+        if !is_list(mechanism) {
             return Vec::new();
         }
         let now = self.clock.now();
@@ -345,7 +350,7 @@ impl FakeState for Falcon {
     }
 
     fn add_foreign(&self, mechanism: &str, value: &Value) -> bool {
-        let Some((kind, text)) = native(value).filter(|_| mechanism == "ioc") else {
+        let Some((kind, text)) = native(value).filter(|_| is_list(mechanism)) else {
             return false;
         };
         let now = self.clock.now();
@@ -360,7 +365,7 @@ impl FakeState for Falcon {
     }
 
     fn remove(&self, mechanism: &str, value: &Value) -> bool {
-        let Some((kind, text)) = native(value).filter(|_| mechanism == "ioc") else {
+        let Some((kind, text)) = native(value).filter(|_| is_list(mechanism)) else {
             return false;
         };
         let now = self.clock.now();

@@ -2,7 +2,10 @@
 //! management VDOM.
 
 mod answer;
+mod drop_in;
 pub(crate) mod manager;
+
+pub(crate) use drop_in::{change_object, create_named_group, create_object, group};
 
 pub(crate) use answer::{
     AddressRow, BanRow, BanSettings, CommandResult, EntryList, FeedRow, GroupRow, Limits, Named,

@@ -21,14 +21,14 @@ use sdk::target::{Capabilities, Target, TargetKey};
 use sdk::{Error, Result};
 use serde_json::Value as Json;
 
-pub(crate) use address_group::Family;
 pub(crate) use address_group::{AddressGroup, CAPABILITIES as ADDRESS_GROUP};
+pub(crate) use address_group::{Family, body_of, comment, value_of};
 pub(crate) use ban::{Ban, CAPABILITIES as BAN};
 pub(crate) use feed::{CAPABILITIES as FEED, PulledFeed};
 pub(crate) use push_feed::{CAPABILITIES as PUSH_FEED, PushFeed};
 
 use crate::config::{Config, Endpoint};
-use connection::Connection;
+pub(crate) use connection::Connection;
 use managed_group::ManagedGroup;
 use manager::Manager;
 

@@ -76,7 +76,7 @@ enum Sent {
 }
 
 /// Entries of one handle.
-type Entries = Vec<(OsType, String)>;
+pub(crate) type Entries = Vec<(OsType, String)>;
 
 impl Blocklist {
     pub(super) fn new(console: Console, config: &Config) -> Self {
@@ -408,7 +408,7 @@ fn handle(entries: &[&(Value, OsType, &Row)]) -> Box<str> {
 }
 
 /// The entries of a handle.
-fn entries(handle: &str) -> Entries {
+pub(crate) fn entries(handle: &str) -> Entries {
     let entry = |part: &str| {
         let (os, id) = part.split_once(':')?;
         Some((OsType::by_name(os)?, id.to_owned()))

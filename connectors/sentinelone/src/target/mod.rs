@@ -21,6 +21,8 @@ use std::time::Duration;
 use crate::api;
 use crate::config::{Config, Level, Place};
 
+pub(crate) use blocklist::entries;
+
 /// The connector's name.
 pub(crate) const NAME: &str = "sentinelone";
 /// Its mechanisms, the default first.

@@ -1,0 +1,285 @@
+//! One address object under a playbook's name.
+
+use schemars::JsonSchema;
+use sdk::action::{Call, Outcome};
+use sdk::collection::{Protection, ProtectionSettings, Rules};
+use sdk::indicator::{Kind, Value, refang};
+use sdk::ownership::{Mark, Note};
+use sdk::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Common, Done, Run, checked_name, settled};
+use crate::api::{self, AddressRow, Page};
+use crate::target::{Connection, Family, body_of, comment as without_refused, value_of};
+
+/// Longest comment.
+const COMMENT: usize = 255;
+
+/// An object for an address or network.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Address {
+    /// The object's name
+    name: String,
+    /// The address, or a network
+    ip: String,
+    #[serde(flatten)]
+    more: More,
+}
+
+/// An object for a name.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Fqdn {
+    /// The object's name
+    name: String,
+    /// The name that it stands for
+    fqdn: String,
+    #[serde(flatten)]
+    more: More,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct More {
+    /// The interface that it is bound to; absent for any
+    #[serde(default, rename = "associated-interface")]
+    interface: Option<String>,
+    /// The same
+    #[serde(default)]
+    associated_interface: Option<String>,
+    /// Words shown with it, behind our mark
+    #[serde(default)]
+    comment: Option<String>,
+    #[serde(flatten)]
+    common: Common,
+}
+
+impl More {
+    fn interface(&self) -> Result<String> {
+        let given = |text: &Option<String>| {
+            let text = text.as_deref().unwrap_or_default().trim();
+            // The console's word for none.
+            if text.eq_ignore_ascii_case("any") {
+                String::new()
+            } else {
+                text.to_owned()
+            }
+        };
+        let (dashed, underlined) = (given(&self.interface), given(&self.associated_interface));
+        match (dashed.is_empty(), underlined.is_empty()) {
+            (false, false) if dashed != underlined => Err(Error::input(
+                "associated-interface and associated_interface name two interfaces",
+            )),
+            (false, _) => Ok(dashed),
+            _ => Ok(underlined),
+        }
+    }
+}
+
+pub(super) async fn add_address(call: Call<'_>) -> Result<Outcome> {
+    let own: Address = read(&call)?;
+    let text = refang(own.ip.trim());
+    let value = Value::parse(Kind::Ipv4, &text)
+        .or_else(|_| Value::parse(Kind::Ipv6, &text))
+        .map_err(|error| Error::input(format!("ip {:?} is no address", own.ip)).because(error))?;
+    add(call, &own.name, &value, &own.more).await
+}
+
+pub(super) async fn add_fqdn(call: Call<'_>) -> Result<Outcome> {
+    let own: Fqdn = read(&call)?;
+    let text = refang(own.fqdn.trim());
+    let value = Value::parse(Kind::Domain, &text)
+        .map_err(|error| Error::input(format!("fqdn {:?} is no name", own.fqdn)).because(error))?;
+    add(call, &own.name, &value, &own.more).await
+}
+
+fn read<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T> {
+    serde_json::from_value(call.arguments.clone())
+        .map_err(|error| Error::input("the arguments are not as they should be").because(error))
+}
+
+/// An object as it has to be.
+struct Wanted<'a> {
+    name: &'a str,
+    value: &'a Value,
+    family: Family,
+    interface: String,
+    comment: String,
+    installation: String,
+}
+
+async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Result<Outcome> {
+    let name = checked_name("name", name)?;
+    let interface = more.interface()?;
+    let family = Family::of(value)
+        .ok_or_else(|| Error::input("no address object can stand for this kind"))?;
+    if family == Family::Ipv6 && !interface.is_empty() {
+        return Err(Error::input(
+            "an IPv6 object cannot be bound to an interface",
+        ));
+    }
+    let now = call.context.environment.clock.now();
+    let mut run = Run::new(&mut call, &more.common)?;
+    let protection = Protection::new(&ProtectionSettings {
+        management_hosts: run.setup.management_hosts.clone(),
+        ..ProtectionSettings::default()
+    });
+    if let Some(rule) = Rules::new(&[], &[], protection, now).refuses(value) {
+        return Err(Error::new(
+            ErrorKind::Rejected,
+            format!("{value} is never blocked: {}", rule.text),
+        ));
+    }
+    let note = Note {
+        marks: vec![Mark::new(run.owner()?, None)],
+        was: None,
+        rest: words(more.comment.as_deref().unwrap_or_default()),
+    };
+    let comment = note
+        .write(run.installation(), value, COMMENT)
+        .ok_or_else(|| Error::internal("the mark does not fit into a comment"))?;
+    let wanted = Wanted {
+        name: &name,
+        value,
+        family,
+        interface,
+        comment,
+        installation: run.installation().to_owned(),
+    };
+    let firewalls = std::mem::take(&mut run.firewalls);
+    for firewall in &firewalls {
+        let device = format!("{}/{}", firewall.host, firewall.vdom);
+        let result = wanted.ensure(firewall, run.report.dry_run).await;
+        if let Ok(done) = &result {
+            run.note(&device, &value.to_string(), Some(value.kind()), done);
+        }
+        run.device(device, result.map(drop));
+    }
+    run.firewalls = firewalls;
+    let mut named = Map::new();
+    named.insert("json".to_owned(), wanted.body());
+    Ok(run.finish(named))
+}
+
+/// A person's words on one line, without what could be read as a mark or is refused by FortiOS.
+fn words(text: &str) -> String {
+    let plain: Vec<&str> = text
+        .split_whitespace()
+        .filter(|word| !word.starts_with("cordon"))
+        .collect();
+    without_refused(&plain.join(" ")).into_owned()
+}
+
+impl Wanted<'_> {
+    fn body(&self) -> Json {
+        let body = body_of(self.name, self.value, &self.comment);
+        let mut body = json!(body);
+        if self.family != Family::Ipv6 {
+            body["associated-interface"] = json!(self.interface);
+        }
+        body
+    }
+
+    /// Makes the object, or lets it be where it is as it has to be.
+    async fn ensure(&self, firewall: &Connection, dry: bool) -> Result<Done> {
+        let (change, done) = match self.look(firewall).await? {
+            Found::Right => return Ok(Done::Unchanged),
+            Found::Foreign => return Ok(Done::Foreign),
+            Found::None => (
+                api::create_object(&firewall.vdom, self.family, &self.body()),
+                Done::Added,
+            ),
+            Found::Ours => {
+                let mut fields = json!({ "comment": self.comment });
+                if self.family != Family::Ipv6 {
+                    fields["associated-interface"] = json!(self.interface);
+                }
+                (
+                    api::change_object(&firewall.vdom, self.family, self.name, &fields),
+                    Done::Updated,
+                )
+            }
+        };
+        if dry {
+            return Ok(done);
+        }
+        let verdict = firewall.write(change, "the address object").await;
+        // Another run was here, or the answer was lost: what is there decides.
+        if settled(verdict)? || matches!(self.look(firewall).await?, Found::Right) {
+            return Ok(done);
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "the firewall did not take the address object",
+        )
+        .with("name", self.name))
+    }
+
+    async fn look(&self, firewall: &Connection) -> Result<Found> {
+        let request = api::address(&firewall.vdom, self.family, self.name);
+        let response = firewall.send(request).await?;
+        if response.status.as_u16() == 404 {
+            return Ok(Found::None);
+        }
+        let page: Page<Vec<AddressRow>> = Page::read(&response, "address")?;
+        let Some(row) = page.results.into_iter().next() else {
+            return Ok(Found::None);
+        };
+        let value = value_of(self.family, &row);
+        if value.as_ref() != Some(self.value) {
+            let stands_for = value.map_or_else(|| row.kind.clone(), |value| value.to_string());
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("an object of this name stands for {stands_for}"),
+            )
+            .with("name", self.name)
+            .hint("choose another name: a group could use the object that is there"));
+        }
+        let note = Note::read(&row.comment, &self.installation, self.value);
+        Ok(if note.marks.is_empty() {
+            Found::Foreign
+        } else if row.comment == self.comment && row.associated_interface == self.interface {
+            Found::Right
+        } else {
+            Found::Ours
+        })
+    }
+}
+
+/// What is there under a name. Something that stands for another value is an error.
+enum Found {
+    None,
+    Right,
+    /// With our mark, and other words or another interface.
+    Ours,
+    Foreign,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_the_interface_are_read() {
+        let read = |json: Json| serde_json::from_value::<More>(json).unwrap().interface();
+        assert_eq!(read(json!({})).unwrap(), "");
+        assert_eq!(read(json!({ "associated-interface": "Any" })).unwrap(), "");
+        assert_eq!(
+            read(json!({ "associated-interface": "port1" })).unwrap(),
+            "port1"
+        );
+        assert_eq!(
+            read(json!({ "associated_interface": "port1" })).unwrap(),
+            "port1"
+        );
+        let two = json!({ "associated-interface": "port1", "associated_interface": "port2" });
+        assert!(read(two).is_err());
+    }
+
+    #[test]
+    fn words_are_no_marks() {
+        assert_eq!(
+            words("by alice\n cordon:1;main;manual;-;abcdef <b>"),
+            "by alice  b "
+        );
+    }
+}

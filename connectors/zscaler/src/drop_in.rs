@@ -1,0 +1,256 @@
+//! The names that playbooks for Sekoia's own module use.
+
+use schemars::JsonSchema;
+use sdk::action::{Action, ActionInfo, Call, Outcome, drop_in, schema, set_up};
+use sdk::report::Report;
+use sdk::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+/// Push IOCs, block and unblock single ones, activate.
+pub(crate) static ACTIONS: &[Action] = &[
+    Action {
+        info: || ActionInfo {
+            command: "zscaler_push_iocs_block",
+            name: "Zscaler Push IOCs",
+            description: "Blocks the addresses, domains and URLs of STIX objects, takes down the revoked and ended ones, and activates",
+            writes: true,
+            arguments: drop_in::arguments::<Push>(),
+            results: schema::<Report>(),
+        },
+        run: |call| Box::pin(push(call)),
+    },
+    Action {
+        info: || ActionInfo {
+            command: "zscaler_block_ioc",
+            name: "Block IoC",
+            description: "Blocks addresses, domains and URLs, and activates",
+            writes: true,
+            arguments: drop_in::arguments::<Block>(),
+            results: schema::<Report>(),
+        },
+        run: |call| Box::pin(block(call)),
+    },
+    Action {
+        info: || ActionInfo {
+            command: "zscaler_unblock_ioc",
+            name: "Zscaler UnBlock IoC",
+            description: "Takes our block of addresses, domains and URLs off, and activates",
+            writes: true,
+            arguments: drop_in::arguments::<Values>(),
+            results: schema::<Report>(),
+        },
+        run: |call| Box::pin(unblock(call)),
+    },
+    Action {
+        info: || ActionInfo {
+            command: "zscaler_activate_changes",
+            name: "Zscaler Activate changes",
+            description: "Activates what is pending, every administrator's changes, and waits until it is active",
+            writes: true,
+            arguments: schema::<Activate>(),
+            results: schema::<Activated>(),
+        },
+        run: |call| Box::pin(activate(call)),
+    },
+];
+
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Push {
+    #[serde(flatten)]
+    objects: drop_in::StixObjects,
+    /// Write entries although nobody would know when to take them down; without a store that is so for every
+    /// object with an end
+    #[serde(default = "yes")]
+    accept_unbounded: bool,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Values {
+    /// The value
+    #[serde(default, rename = "IoC")]
+    one: Option<String>,
+    /// Values
+    #[serde(default, rename = "IoCs")]
+    several: Vec<String>,
+}
+
+impl Values {
+    fn all(self) -> Result<Vec<String>> {
+        let all: Vec<String> = self
+            .one
+            .into_iter()
+            .chain(self.several)
+            .filter(|text| !text.trim().is_empty())
+            .collect();
+        if all.is_empty() {
+            return Err(Error::input("neither IoC nor IoCs names a value"));
+        }
+        Ok(all)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Block {
+    #[serde(flatten)]
+    values: Values,
+    /// Days after which it is taken down, which a store remembers; 0 for never
+    #[serde(default)]
+    valid_for: u32,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Activate {
+    /// Look, and activate nothing
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What an activation came to.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Activated {
+    /// `ACTIVE`, or with `dry_run` `PENDING`.
+    status: &'static str,
+    /// What was pending before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<String>,
+}
+
+async fn push(mut call: Call<'_>) -> Result<Outcome> {
+    let (own, common) = drop_in::read::<Push>(call.arguments.take())?;
+    let mut arguments = own.objects.into_arguments();
+    arguments.insert("accept_unbounded".to_owned(), json!(own.accept_unbounded));
+    arguments.extend(common);
+    own_categories(&mut call, &mut arguments);
+    drop_in::uniform(call, "push_indicators", arguments).await
+}
+
+async fn block(mut call: Call<'_>) -> Result<Outcome> {
+    let (own, mut arguments) = drop_in::read::<Block>(call.arguments.take())?;
+    arguments.insert("values".to_owned(), json!(own.values.all()?));
+    if own.valid_for > 0 {
+        arguments.insert("valid_for".to_owned(), json!(own.valid_for));
+    } else {
+        // Nothing has an end that could be forgotten.
+        arguments.insert("accept_unbounded".to_owned(), json!(true));
+    }
+    own_categories(&mut call, &mut arguments);
+    drop_in::uniform(call, "block", arguments).await
+}
+
+async fn unblock(mut call: Call<'_>) -> Result<Outcome> {
+    let (own, mut arguments) = drop_in::read::<Values>(call.arguments.take())?;
+    arguments.insert("values".to_owned(), json!(own.all()?));
+    own_categories(&mut call, &mut arguments);
+    drop_in::uniform(call, "unblock", arguments).await
+}
+
+fn own_categories(call: &mut Call<'_>, arguments: &mut Map<String, Json>) {
+    if call.context.store.is_none() {
+        choose_owner(&mut call.configuration, arguments);
+    }
+}
+
+/// Playbooks have no store, and without one only categories that are one owner's alone prove what is ours.
+fn choose_owner(configuration: &mut Json, arguments: &mut Map<String, Json>) {
+    let text = |value: Option<&Json>| value.and_then(Json::as_str).map(str::to_owned);
+    let owner = text(arguments.get("deployment"))
+        .or_else(|| text(configuration.get("deployment")))
+        .or_else(|| text(configuration.get("category_owner")))
+        .unwrap_or_else(|| drop_in::BY_HAND.to_owned());
+    if configuration
+        .get("category_owner")
+        .is_none_or(Json::is_null)
+    {
+        drop_in::configure(configuration, "category_owner", owner.clone());
+    }
+    arguments.insert("deployment".to_owned(), Json::String(owner));
+}
+
+async fn activate(call: Call<'_>) -> Result<Outcome> {
+    let arguments: Activate = serde_json::from_value(call.arguments)
+        .map_err(|error| Error::input("the arguments are not as they should be").because(error))?;
+    let environment = &call.context.environment;
+    let setup = set_up(call.connector, call.configuration, environment)?;
+    let target = setup
+        .target
+        .members
+        .first()
+        .map(|member| &*member.target)
+        .ok_or_else(|| Error::internal("a configuration without a mechanism"))?;
+    let staged = target
+        .staged()
+        .ok_or_else(|| Error::internal("a mechanism that stages nothing"))?;
+    let dry = arguments.dry_run || call.context.dry_run;
+    let activated = async {
+        target.open().await?;
+        let pending = staged.pending().await?;
+        if pending.is_some() && !dry {
+            staged.commit().await?;
+        }
+        Ok(Activated {
+            status: if pending.is_some() && dry {
+                "PENDING"
+            } else {
+                "ACTIVE"
+            },
+            pending: pending.map(|pending| pending.what),
+        })
+    }
+    .await;
+    target.close().await;
+    serde_json::to_value(activated?)
+        .map(Outcome::View)
+        .map_err(|error| Error::internal("the result is not JSON").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_and_several_are_taken_together_and_none_is_refused() {
+        let read = |arguments| drop_in::read::<Values>(arguments).unwrap().0.all();
+        let both = read(json!({ "IoC": "a.example.net", "IoCs": ["b.example.net", " "] }));
+        assert_eq!(both.unwrap(), ["a.example.net", "b.example.net"]);
+        for none in [json!({}), json!({ "IoC": "" }), json!({ "IoCs": [] })] {
+            assert!(read(none).is_err());
+        }
+    }
+
+    #[test]
+    fn without_a_store_the_categories_are_one_owners_alone() {
+        let choose = |configuration: Json, arguments: Json| {
+            let mut configuration = configuration;
+            let mut arguments = arguments.as_object().unwrap().clone();
+            choose_owner(&mut configuration, &mut arguments);
+            let text = |value: &Json| value.as_str().unwrap().to_owned();
+            (
+                text(&configuration["category_owner"]),
+                text(&arguments["deployment"]),
+            )
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(choose(json!({}), json!({})), pair("manual", "manual"));
+        assert_eq!(
+            choose(json!({ "deployment": "acme" }), json!({})),
+            pair("acme", "acme")
+        );
+        assert_eq!(
+            choose(json!({ "category_owner": "acme" }), json!({})),
+            pair("acme", "acme")
+        );
+        assert_eq!(
+            choose(
+                json!({ "category_owner": "acme" }),
+                json!({ "deployment": "mine" })
+            ),
+            pair("acme", "mine"),
+            "another's categories are not taken over"
+        );
+    }
+}
