@@ -10,6 +10,7 @@ static CONNECTORS: LazyLock<Vec<Connector>> = LazyLock::new(|| {
         crowdstrike::connector(),
         fortinet::connector(),
         paloalto::connector(),
+        sekoia::connector(),
         sentinelone::connector(),
         zscaler::connector(),
     ]

@@ -46,7 +46,15 @@ fn text(connector: &Connector, output: Output) -> String {
         "at most",
     ];
     let mut text = format!("{} ({})\n", output.bold(connector.title), connector.name);
-    text.push_str(&output.table(&header, &rows));
+    if rows.is_empty() {
+        text.push_str("no mechanism: it is a source, with actions of its own");
+    } else {
+        text.push_str(&output.table(&header, &rows));
+    }
+    for action in connector.actions {
+        let action = (action.info)();
+        text.push_str(&format!("\n{}: {}", action.command, action.description));
+    }
     for mechanism in connector.mechanisms {
         text.push_str(&format!("\n{}: {}", mechanism.mechanism, mechanism.summary));
         if !mechanism.rights.is_empty() {

@@ -344,6 +344,12 @@ fn closed(schema: &Json) -> Json {
 pub(crate) fn only_loopback(connector: &Connector, arguments: &Json, configuration: &Json) -> bool {
     endpoint::only_loopback(connector, configuration)
         && urls(arguments).iter().all(|url| endpoint::is_loopback(url))
+        && (connector.mechanisms.is_empty()
+            || arguments.get("ioc_collection_id").is_none_or(Json::is_null)
+            || configuration
+                .get("sekoia_base_url")
+                .and_then(Json::as_str)
+                .is_some_and(endpoint::is_loopback))
 }
 
 /// Every text in the arguments that is fetched.

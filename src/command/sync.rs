@@ -175,6 +175,7 @@ fn all_on_loopback(config: &Config, chosen: &BTreeMap<String, Vec<String>>) -> b
         .all(|source: &Source| match &source.location {
             Location::File(_) => true,
             Location::Url(url) => endpoint::is_loopback(url),
+            Location::Sekoia(collection) => endpoint::is_loopback(&collection.access.base_url),
         });
     let webhook = config
         .webhook

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use sdk::Secret;
 use sdk::indicator::Kind;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -40,8 +41,8 @@ pub(crate) struct Store {
     pub url: String,
 }
 
-/// A named set of indicators. Exactly one of `stix`, `list` and `warninglist` says what it is: a path
-/// (relative to this file) or an https URL.
+/// A named set of indicators. Exactly one of `stix`, `list`, `warninglist` and `sekoia` says what it is: a
+/// path (relative to this file) or an https URL, or for `sekoia` an id.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Collection {
@@ -54,9 +55,48 @@ pub(crate) struct Collection {
     /// A MISP warninglist.
     #[serde(default)]
     pub warninglist: Option<String>,
+    /// An IOC collection (`ioc-collection--…`) or feed at Sekoia.
+    #[serde(default)]
+    pub sekoia: Option<String>,
+    /// With `sekoia`: the region's URL. Default `https://api.sekoia.io`.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// With `sekoia`: an API key with the right View IOC collections.
+    #[serde(default)]
+    #[schemars(with = "Option<SecretReference>")]
+    pub api_key: Option<Secret>,
+    /// With `sekoia`: how it is read. Default `stix`.
+    #[serde(default)]
+    pub format: Option<SekoiaFormat>,
     /// Whose it is; `*` for everybody.
     #[serde(default)]
     pub tenant: Option<String>,
+}
+
+/// Where a secret stands.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: the secret is put in its place before"
+)]
+pub(crate) enum SecretReference {
+    /// In this environment variable.
+    Env(String),
+    /// In this file.
+    File(String),
+}
+
+/// How a collection at Sekoia is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SekoiaFormat {
+    /// As its objects, with dates and revocations.
+    #[default]
+    Stix,
+    /// As lines of text, which have no dates: nothing carries an end, and what starts later is taken at
+    /// once.
+    Text,
 }
 
 /// A vendor product with its credentials. Every other key is the connector's own; secrets are

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use sdk::collection::sekoia::{Access, BASE_URL, Collection, CollectionId};
 use sdk::collection::{Location, Policy, ProtectionSettings, Source, SourceKind};
 use sdk::connector::Connector;
 use sdk::ownership::Owner;
@@ -12,22 +13,26 @@ use sdk::sync::{Deployment, GuardSettings};
 use serde_json::Value as Json;
 
 use super::endpoint;
-use super::file::{self, File};
+use super::file::{self, File, SekoiaFormat};
 use super::problem::Problem;
 use super::secrets::{self, Secrets};
 use super::tree::join;
 use super::{Config, DeploymentConfig, TargetConfig, schema};
 
-/// Reads the secrets of all targets; gives back the paths where references stood.
+/// Reads the secrets of all collections and targets; gives back the paths where references stood.
 pub(super) fn secrets(
     value: &mut Json,
     base: &Path,
     secrets: Secrets<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<String> {
-    value.get_mut("targets").map_or_else(Vec::new, |targets| {
-        secrets::resolve(targets, "targets", base, secrets, problems)
-    })
+    let mut references = Vec::new();
+    for section in ["collections", "targets"] {
+        if let Some(value) = value.get_mut(section) {
+            references.extend(secrets::resolve(value, section, base, secrets, problems));
+        }
+    }
+    references
 }
 
 /// What sections are read against.
@@ -189,6 +194,21 @@ fn source(
     base: &Path,
     problems: &mut Vec<Problem>,
 ) -> Option<Source> {
+    if let Some(id) = &collection.sekoia {
+        return sekoia(name, collection, id, path, problems);
+    }
+    for (key, given) in [
+        ("base_url", collection.base_url.is_some()),
+        ("api_key", collection.api_key.is_some()),
+        ("format", collection.format.is_some()),
+    ] {
+        if given {
+            problems.push(Problem::new(
+                join(path, key),
+                "is for collections with `sekoia` only",
+            ));
+        }
+    }
     let named: Vec<(SourceKind, &str, &String)> = [
         (SourceKind::Stix, "stix", &collection.stix),
         (SourceKind::List, "list", &collection.list),
@@ -205,7 +225,7 @@ fn source(
         problems.push(
             Problem::new(
                 path,
-                "needs exactly one of `stix`, `list` and `warninglist`",
+                "needs exactly one of `stix`, `list`, `warninglist` and `sekoia`",
             )
             .hint("write for instance list = \"allow.txt\""),
         );
@@ -242,6 +262,54 @@ fn source(
     })
 }
 
+fn sekoia(
+    name: &str,
+    collection: &file::Collection,
+    id: &str,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Source> {
+    let others = [&collection.stix, &collection.list, &collection.warninglist];
+    if others.iter().any(|other| other.is_some()) {
+        problems.push(Problem::new(
+            path,
+            "needs exactly one of `stix`, `list`, `warninglist` and `sekoia`",
+        ));
+    }
+    let id = CollectionId::parse(id)
+        .map_err(|error| problems.push(from_error(&join(path, "sekoia"), &error)));
+    let base_url = collection.base_url.as_deref().unwrap_or(BASE_URL);
+    let is_usable = match base_url.trim().split_once("://") {
+        Some(("https", _)) => true,
+        Some(("http", _)) => endpoint::is_loopback(base_url.trim()),
+        _ => false,
+    };
+    if !is_usable || url::Url::parse(base_url.trim()).is_err() {
+        problems.push(
+            Problem::new(join(path, "base_url"), "is not an https URL").hint(
+                "for instance https://app.fra2.sekoia.io; plain http is taken on loopback only",
+            ),
+        );
+    }
+    let Some(api_key) = &collection.api_key else {
+        problems.push(
+            Problem::missing(path, "api_key").hint("write api_key = { env = \"SEKOIA_API_KEY\" }"),
+        );
+        return None;
+    };
+    Some(Source {
+        name: name.to_owned(),
+        kind: match collection.format.unwrap_or_default() {
+            SekoiaFormat::Stix => SourceKind::Stix,
+            SekoiaFormat::Text => SourceKind::List,
+        },
+        location: Location::Sekoia(Box::new(Collection {
+            id: id.ok()?,
+            access: Access::new(base_url, api_key.clone()),
+        })),
+    })
+}
+
 fn target(
     target: &file::Target,
     path: &str,
@@ -263,6 +331,18 @@ fn target(
         );
         return None;
     };
+    if connector.mechanisms.is_empty() {
+        problems.push(
+            Problem::new(
+                join(path, "connector"),
+                format!("{} blocks nothing: it is no target", connector.name),
+            )
+            .hint(
+                "collections at Sekoia are [collections.NAME] with sekoia = \"ioc-collection--…\"",
+            ),
+        );
+        return None;
+    }
     let settings = Json::Object(target.settings.clone());
     let findings = schema::check((connector.schema)().as_value(), &settings, path);
     problems.extend(findings.problems);

@@ -1,4 +1,4 @@
-//! Secrets of targets: references to the environment or to files, never plain text.
+//! Secrets of collections and targets: references to the environment or to files, never plain text.
 
 use std::path::Path;
 

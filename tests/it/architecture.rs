@@ -64,6 +64,12 @@ fn connectors() -> BTreeMap<String, Member> {
         .collect()
 }
 
+/// What the binary lists.
+fn listed() -> Vec<Json> {
+    let list = crate::support::run(Path::new("."), &["connectors", "--output", "json"]).json();
+    list.as_array().unwrap().clone()
+}
+
 #[test]
 fn dependencies_point_one_way() {
     let members = members();
@@ -95,14 +101,26 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn every_connector_folder_has_the_same_files() {
+    let without_mechanism: BTreeSet<String> = listed()
+        .iter()
+        .filter(|it| it["mechanisms"].as_array().unwrap().is_empty())
+        .map(|it| it["name"].as_str().unwrap().to_owned())
+        .collect();
     for (name, connector) in connectors() {
-        for needed in ["README.md", "src/lib.rs", "tests/contract.rs"] {
+        // What is no target keeps no contract, and has actions instead.
+        let is_target = !without_mechanism.contains(&name);
+        let (tests, does) = if is_target {
+            ("tests/contract.rs", "target")
+        } else {
+            ("tests/actions.rs", "actions")
+        };
+        for needed in ["README.md", "src/lib.rs", tests] {
             assert!(
                 connector.folder.join(needed).is_file(),
                 "{name} has no {needed}"
             );
         }
-        for part in ["config", "api", "target", "fake"] {
+        for part in ["config", "api", does, "fake"] {
             let source = connector.folder.join("src");
             assert!(
                 source.join(format!("{part}.rs")).is_file() || source.join(part).is_dir(),
@@ -114,10 +132,7 @@ fn every_connector_folder_has_the_same_files() {
 
 #[test]
 fn every_connector_is_on_the_list() {
-    let list = crate::support::run(Path::new("."), &["connectors", "--output", "json"]).json();
-    let listed: BTreeSet<String> = list
-        .as_array()
-        .unwrap()
+    let listed: BTreeSet<String> = listed()
         .iter()
         .map(|it| it["name"].as_str().unwrap().to_owned())
         .collect();

@@ -147,10 +147,14 @@ pub(super) enum SourceFormat {
 /// Make what the owner has on the target equal to a complete collection.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub(super) struct SyncCollection {
+    /// An IOC collection (`ioc-collection--…`) or feed at Sekoia, read with `sekoia_api_key` of the configuration
+    #[serde(default)]
+    pub(super) ioc_collection_id: Option<String>,
     /// Address of the collection
     #[serde(default)]
     pub(super) source_url: Option<String>,
-    /// What the address serves
+    /// What the address serves. A collection at Sekoia is read as STIX, or with `list` as text, which has no
+    /// dates
     #[serde(default)]
     pub(super) source_format: SourceFormat,
     /// The collection as STIX objects; only with `complete`

@@ -16,7 +16,8 @@ use crate::report::Report;
 use crate::sync::Context;
 
 pub use arguments::FailOn;
-pub use setup::{Setup, management_hosts, members, set_up};
+pub use perform::kept_off;
+pub use setup::{Common, Setup, common, management_hosts, members, set_up};
 pub use view::{Blocked, BlockedEntry, Checked, CheckedDevice, CheckedFinding, blocked, check};
 
 /// What an action is, for people, manifests and schemas.

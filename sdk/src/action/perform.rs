@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::collection::{
     Location, Policy, ProtectionSettings, Reading, Skipped, SkippedReason, Source, SourceKind,
+    sekoia,
 };
 use crate::connector::Connector;
 use crate::error::{Error, Result};
@@ -220,21 +221,14 @@ async fn sync_collection(
 ) -> Result<Report> {
     let common = &arguments.common;
     let context = with_setup(context, setup, common)?;
-    let exclude = excluded(&common.exclude)?;
+    let exclude = kept_off(&common.exclude, "exclude")?;
     let (deployment, readings) = match (
-        &arguments.source_url,
+        one_source(&arguments, setup)?,
         &arguments.stix_objects,
         &arguments.stix_objects_path,
     ) {
-        (Some(url), None, None) => {
-            let id = blake3::hash(url.as_bytes()).to_hex();
-            let owner = owner(common, setup, &format!("c-{}", &id[..8]))?;
-            let mut deployment = Deployment::new(owner);
-            let source = Source {
-                name: "source_url".to_owned(),
-                kind: source_kind(url, arguments.source_format),
-                location: Location::Url(url.clone()),
-            };
+        (Some((source, default)), None, None) => {
+            let mut deployment = Deployment::new(owner(common, setup, &default)?);
             let read_context = crate::collection::ReadContext {
                 environment: context.environment.clone(),
                 now: context.environment.clock.now(),
@@ -269,7 +263,7 @@ async fn sync_collection(
         _ => {
             return Err(
                 Error::input("sync_collection takes exactly one collection").hint(
-                    "give source_url, or stix_objects or stix_objects_path with complete: true",
+                    "give ioc_collection_id, source_url, or stix_objects or stix_objects_path with complete: true",
                 ),
             );
         }
@@ -287,6 +281,46 @@ async fn sync_collection(
         protect: Vec::new(),
     };
     Ok(sync::sync_readings(&deployment, readings, &setup.target, &context).await)
+}
+
+/// The collection at Sekoia or at an address that the arguments name, with its default owner.
+fn one_source(arguments: &SyncCollection, setup: &Setup) -> Result<Option<(Source, String)>> {
+    match (&arguments.ioc_collection_id, &arguments.source_url) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Error::input(
+            "sync_collection takes ioc_collection_id or source_url, not both",
+        )),
+        (None, Some(url)) => {
+            let id = blake3::hash(url.as_bytes()).to_hex();
+            let source = Source {
+                name: "source_url".to_owned(),
+                kind: source_kind(url, arguments.source_format),
+                location: Location::Url(url.clone()),
+            };
+            Ok(Some((source, format!("c-{}", &id[..8]))))
+        }
+        (Some(id), None) => {
+            let id = sekoia::CollectionId::parse(id)?;
+            let kind = match arguments.source_format {
+                SourceFormat::Auto | SourceFormat::Stix => SourceKind::Stix,
+                SourceFormat::List => SourceKind::List,
+                SourceFormat::Warninglist => {
+                    return Err(Error::input("a collection at Sekoia is no warninglist"));
+                }
+            };
+            let access = setup.sekoia.clone().ok_or_else(|| {
+                Error::config("ioc_collection_id needs sekoia_api_key in the configuration").hint(
+                    "a key with the right View IOC collections; sekoia_base_url names its region",
+                )
+            })?;
+            let source = Source {
+                name: id.to_string(),
+                kind,
+                location: Location::Sekoia(Box::new(sekoia::Collection { id, access })),
+            };
+            Ok(Some((source, id.owner())))
+        }
+    }
 }
 
 fn source_kind(url: &str, format: SourceFormat) -> SourceKind {
@@ -431,7 +465,7 @@ async fn batch(
     context: &Context,
 ) -> Result<Report> {
     let context = with_setup(context, setup, common)?;
-    batch.exclude = excluded(&common.exclude)?.into_iter().collect();
+    batch.exclude = kept_off(&common.exclude, "exclude")?.into_iter().collect();
     batch.adopt = common.adopt;
     batch.protection = protection(setup);
     sync::push(batch, &setup.target, &context).await
@@ -543,15 +577,16 @@ fn values(texts: &[String], argument: &str) -> Result<Reading> {
     Ok(reading)
 }
 
-/// The `exclude` argument: an unreadable exclude is an error, because leaving it out would block.
-fn excluded(texts: &[String]) -> Result<Option<Reading>> {
+/// Values that an argument or setting keeps off: one that cannot be read is an error, because leaving it
+/// out would block.
+pub fn kept_off(texts: &[String], argument: &str) -> Result<Option<Reading>> {
     if texts.is_empty() {
         return Ok(None);
     }
-    let reading = values(texts, "exclude")?;
+    let reading = values(texts, argument)?;
     match reading.skipped.first.first() {
         Some(skipped) => Err(Error::input(format!(
-            "exclude: {:?}: {}",
+            "{argument}: {:?}: {}",
             skipped.text, skipped.message
         ))),
         None => Ok(Some(reading)),

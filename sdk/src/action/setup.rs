@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use crate::Secret;
+use crate::collection::sekoia;
 use crate::connector::{Connector, Environment, MechanismChoice};
 use crate::error::{Error, Result};
 use crate::indicator::Kind;
@@ -24,6 +26,22 @@ pub struct Setup {
     pub configuration: Json,
     /// With the installation that the configuration names.
     pub environment: Environment,
+    /// Where collections at Sekoia are read from; none without a key.
+    pub sekoia: Option<sekoia::Access>,
+}
+
+/// The fields that every connector's configuration may have, and what is left for the connector.
+pub struct Common {
+    /// The owner that the configuration names.
+    pub deployment: Option<String>,
+    /// Whether a playbook may let mass changes through without a person.
+    pub mass_change_unattended: bool,
+    /// With the installation that the configuration names.
+    pub environment: Environment,
+    /// Where collections at Sekoia are read from; none without a key.
+    pub sekoia: Option<sekoia::Access>,
+    /// The connector's own fields.
+    pub own: Json,
 }
 
 /// Reads a configuration: our own fields first, the rest is the connector's.
@@ -32,6 +50,29 @@ pub fn set_up(
     configuration: Json,
     environment: &Environment,
 ) -> Result<Setup> {
+    let Common {
+        deployment,
+        mass_change_unattended,
+        environment,
+        sekoia,
+        own: configuration,
+    } = common(configuration, environment)?;
+    Ok(Setup {
+        mass_change_unattended,
+        management_hosts: management_hosts(connector, &configuration),
+        target: TargetGroup {
+            name: connector.name.to_owned(),
+            members: members(connector, configuration.clone(), &environment)?,
+        },
+        deployment,
+        configuration,
+        environment,
+        sekoia,
+    })
+}
+
+/// Takes our own fields out of a configuration.
+pub fn common(configuration: Json, environment: &Environment) -> Result<Common> {
     let Json::Object(mut fields) = configuration else {
         return Err(Error::config("the configuration is not a JSON object"));
     };
@@ -44,9 +85,11 @@ pub fn set_up(
     };
     let deployment = text("deployment")?;
     let installation = text("installation")?;
-    // Only sources at Sekoia use these; every module takes them.
-    text("sekoia_base_url")?;
-    text("sekoia_api_key")?;
+    let sekoia_base_url = text("sekoia_base_url")?;
+    let sekoia = text("sekoia_api_key")?.map(|key| {
+        let base_url = sekoia_base_url.as_deref().unwrap_or(sekoia::BASE_URL);
+        sekoia::Access::new(base_url, Secret::new(&key))
+    });
     let mut environment = environment.clone();
     if let Some(installation) = installation {
         environment.installation = crate::ownership::Owner::new(&installation)
@@ -67,17 +110,12 @@ pub fn set_up(
             ));
         }
     };
-    let configuration = Json::Object(fields);
-    Ok(Setup {
-        mass_change_unattended,
-        management_hosts: management_hosts(connector, &configuration),
-        target: TargetGroup {
-            name: connector.name.to_owned(),
-            members: members(connector, configuration.clone(), &environment)?,
-        },
+    Ok(Common {
         deployment,
-        configuration,
+        mass_change_unattended,
         environment,
+        sekoia,
+        own: Json::Object(fields),
     })
 }
 

@@ -8,6 +8,7 @@ mod names;
 mod protect;
 mod reading;
 mod rules;
+pub mod sekoia;
 mod source;
 
 mod cells;

@@ -14,6 +14,8 @@ pub struct Reading {
     pub indicators: Vec<Indicator>,
     /// What was understood and left out, by reason.
     pub skipped: Skips,
+    /// What people should know about this source, in words.
+    pub warnings: Vec<String>,
 }
 
 /// What was left out: the first ones in full, all of them counted.

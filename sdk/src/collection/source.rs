@@ -9,18 +9,21 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 
 use super::reading::Reading;
-use super::{list, warninglist};
+use super::{list, sekoia, warninglist};
 use crate::connector::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stix::{self, read_failure};
 
-/// A file or an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A file, an address, or a collection at Sekoia.
+#[derive(Clone, Debug)]
 pub enum Location {
     /// A file.
     File(PathBuf),
     /// An `https` URL (`http` on loopback only), without credentials; up to 3 redirects are followed.
     Url(String),
+    /// An IOC collection or feed, read through Sekoia's API: [`SourceKind::Stix`] as its objects,
+    /// [`SourceKind::List`] as text without dates.
+    Sekoia(Box<sekoia::Collection>),
 }
 
 /// What the bytes are.
@@ -84,13 +87,16 @@ impl Source {
                 let body: Bytes = fetched.body;
                 tokio::task::spawn_blocking(move || parse(&name, kind, &body[..], limit))
             }
+            Location::Sekoia(collection) => {
+                return sekoia::read(&name, kind, collection, context).await;
+            }
         };
         let reading = task
             .await
             .unwrap_or_else(|error| Err(Error::internal("reading stopped").because(error)));
         reading.map_err(|error| match &self.location {
             Location::File(path) => error.with("file", path.display()),
-            Location::Url(_) => error,
+            Location::Url(_) | Location::Sekoia(_) => error,
         })
     }
 }

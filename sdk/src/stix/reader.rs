@@ -44,6 +44,23 @@ pub struct Page {
     pub next: Option<String>,
     /// The member `total`.
     pub total: Option<u64>,
+    /// Whether the objects stood in a member `items`, as they do in pages.
+    pub items: bool,
+    /// The earliest `modified` of its indicators, or `created` where one has no other.
+    pub oldest: Option<DateTime<Utc>>,
+    /// The latest.
+    pub newest: Option<DateTime<Utc>>,
+    /// Whether an indicator came before an older one.
+    pub unordered: bool,
+}
+
+impl Page {
+    /// One more indicator of that age.
+    fn saw(&mut self, modified: DateTime<Utc>) {
+        self.unordered |= self.newest.is_some_and(|newest| modified < newest);
+        self.oldest = Some(self.oldest.map_or(modified, |oldest| oldest.min(modified)));
+        self.newest = Some(self.newest.map_or(modified, |newest| newest.max(modified)));
+    }
 }
 
 /// Reads the pages of one collection into one reading: for each object id the newest `modified` stands,
@@ -146,6 +163,7 @@ impl Reader {
             name: name.to_owned(),
             indicators,
             skipped: self.skips,
+            warnings: Vec::new(),
         })
     }
 
@@ -165,6 +183,7 @@ impl Reader {
                 ("objects" | "items", Some(b'[')) => {
                     self.array(window, page)?;
                     has_objects = true;
+                    page.items |= key == "items";
                 }
                 ("objects" | "items", _) => {
                     return Err(Error::protocol(format!("`{key}` is not a list"))
@@ -176,6 +195,11 @@ impl Reader {
                     page.more = Some(window.value(owned)?);
                 }
                 ("next" | "next_cursor", Some(b'"')) => page.next = Some(window.value(owned)?),
+                // Taken for none, it would end the list early.
+                ("next_cursor", Some(byte)) if byte != b'n' => {
+                    return Err(Error::protocol("`next_cursor` is not a text")
+                        .with("byte", window.offset()));
+                }
                 ("total", Some(b'0'..=b'9')) => page.total = Some(window.value(owned)?),
                 _ => window.skip_value()?,
             }
@@ -208,7 +232,7 @@ impl Reader {
         loop {
             let at = window.offset();
             if window.peek()? == Some(b'{') {
-                window.value(|data, _| self.element(data, at))??;
+                window.value(|data, _| self.element(data, at, page))??;
             } else {
                 window.skip_value()?;
                 self.stranger(at, "not an object");
@@ -221,9 +245,9 @@ impl Reader {
     }
 
     /// One element of the list, if it lies in `data` whole.
-    fn element(&mut self, data: &[u8], at: u64) -> Attempt<Result<()>> {
+    fn element(&mut self, data: &[u8], at: u64, page: &mut Page) -> Attempt<Result<()>> {
         match attempt::<Object<'_>>(data) {
-            Ok((length, object)) => Attempt::Done(length, self.object(&object, at)),
+            Ok((length, object)) => Attempt::Done(length, self.object(&object, at, page)),
             Err(error) if error.is_eof() => Attempt::More,
             // serde_json goes no deeper than 128 in what it keeps; such an object is left out whole.
             Err(error) if error.is_data() => match owned::<Loose>(data, false) {
@@ -239,7 +263,7 @@ impl Reader {
         }
     }
 
-    fn object(&mut self, object: &Object<'_>, at: u64) -> Result<()> {
+    fn object(&mut self, object: &Object<'_>, at: u64, page: &mut Page) -> Result<()> {
         let (kind, id) = (object.kind.as_deref(), object.id.as_deref());
         match kind {
             Some("indicator") => {}
@@ -275,6 +299,9 @@ impl Reader {
                 .or(object.time(&object.created)),
             revoked: object.revoked.unwrap_or(false),
         };
+        if let Some(modified) = version.modified {
+            page.saw(modified);
+        }
         self.flattened.values.clear();
         self.flattened.left.clear();
         let left = match self.flatten(object) {

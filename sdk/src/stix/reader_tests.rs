@@ -183,6 +183,10 @@ fn versions_meet_across_pages() {
             more: Some(true),
             next: Some("c1".to_owned()),
             total: Some(3),
+            items: true,
+            oldest: parse_timestamp("2026-01-01T00:00:00Z").ok(),
+            newest: parse_timestamp("2026-01-01T00:00:00Z").ok(),
+            unordered: false,
         }
     );
     reader

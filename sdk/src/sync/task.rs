@@ -495,6 +495,9 @@ pub(crate) fn note_reading(
         skipped: reading.skipped.total(),
         error: error.map(ToString::to_string),
     });
+    let warnings = reading.warnings.iter();
+    task.warnings
+        .extend(warnings.map(|warning| format!("{}: {warning}", reading.name)));
     for (reason, count) in &reading.skipped.counts {
         *task.skipped.entry(reason.name()).or_default() += count;
     }

@@ -1,0 +1,226 @@
+//! `add_destination_ips_to_ioc_collection`: from an alert to the addresses that its events went to.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
+use sdk::action::{Call, FailOn, Outcome};
+use sdk::http::{Next, Page, Pages, poll};
+use sdk::stix::parse_timestamp;
+use sdk::sync::Context;
+use sdk::{Error, ErrorKind, Result};
+use serde::Deserialize;
+
+use crate::api::{Alert, Api, Fields};
+use crate::observable::{IndicatorType, Observable};
+use crate::tally::Tally;
+use crate::write::{Writer, description};
+
+/// The field that holds what the events went to.
+const FIELD: &str = "destination.ip";
+
+/// Most events that a search looks at.
+const LAST_EVENTS: usize = 100;
+
+/// Fields per page.
+const FIELD_PAGE: usize = 1_000;
+
+/// How long a search may take, and how often it is asked about at most.
+const SEARCH_LIMIT: Duration = Duration::from_secs(600);
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Whether events at the very first and last instant of an alert are found is not documented.
+const MARGIN: TimeDelta = TimeDelta::hours(1);
+
+/// A search's status: not started, running, ended well. Any other is an end that is not.
+const WAITING: i64 = 0;
+const RUNNING: i64 = 1;
+const DONE: i64 = 2;
+
+/// Sekoia's own default for addresses.
+const fn default_valid_for() -> u32 {
+    30
+}
+
+/// Add the destination addresses of an alert's events to an IOC collection.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct Arguments {
+    /// The alert: its uuid or its short id
+    alert_id: String,
+    /// The IOC collection: `ioc-collection--…`
+    ioc_collection_id: String,
+    /// Days until the addresses end. Default 30
+    #[serde(default = "default_valid_for")]
+    #[schemars(range(min = 1))]
+    valid_for: u32,
+    /// Why, at most 500 characters; without it the alert's short id
+    #[serde(default)]
+    description: Option<String>,
+    /// Addresses and networks that must not be added
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Look and report, write nothing
+    #[serde(default)]
+    dry_run: bool,
+    /// Which results a playbook engine is told as an error: `failed`, `partial`, several of them separated
+    /// by commas, or `never`
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "read by the engine's runtime; here it is only refused if wrong"
+    )]
+    fail_on: FailOn,
+}
+
+pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
+    let arguments: Arguments = super::arguments(&call)?;
+    let alert_id = plain_id(&arguments.alert_id, "alert_id")?;
+    let words = description(arguments.description)?;
+    if arguments.valid_for == 0 {
+        return Err(Error::input("valid_for is at least 1 day"));
+    }
+    let configured = Api::of(call.configuration, &call.context.environment)?;
+    let writer = Writer::open(
+        configured,
+        &arguments.ioc_collection_id,
+        arguments.dry_run,
+        call.context,
+    )
+    .await?;
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let alert = writer.api.alert(alert_id).await?;
+    // It goes into the search's text: nothing but a plain id may.
+    let short_id = plain_id(&alert.short_id, "the alert's short id")
+        .map_err(|error| Error::protocol(error.message()))?;
+    let texts = destinations(&writer.api, &alert, short_id, call.context).await?;
+    tally.source(format!("alert {short_id}"), texts.len());
+    tally.warn(format!(
+        "Sekoia's search looks at the last {LAST_EVENTS} events of an alert: destinations that only earlier events have are not among these"
+    ));
+    let mut observables = Vec::with_capacity(texts.len());
+    for text in &texts {
+        match Observable::parse(text, Some(IndicatorType::Address)) {
+            Ok(observable) => observables.push(observable),
+            Err(message) => tally.unreadable(text, &message),
+        }
+    }
+    if texts.is_empty() {
+        tally.warn(format!("no event of alert {short_id} has a {FIELD}"));
+    }
+    let allowed = writer.allowed(observables, &arguments.exclude, &mut tally)?;
+    let fields = Fields {
+        until: Some(writer.until(arguments.valid_for, &mut tally)?),
+        description: words.or_else(|| Some(format!("destination of alert {short_id}"))),
+    };
+    writer.add(allowed, &fields, &mut tally).await?;
+    let report = tally.finish(&writer.api, call.context);
+    Ok(Outcome::Report(Box::new(report)))
+}
+
+/// An id that means nothing but itself in a path or a search's text.
+fn plain_id<'a>(text: &'a str, what: &str) -> Result<&'a str> {
+    let text = text.trim();
+    let plain = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-');
+    if plain {
+        Ok(text)
+    } else {
+        let shown: String = text.chars().take(80).collect();
+        Err(
+            Error::input(format!("{what} {shown:?} is not the id of an alert"))
+                .hint("give the alert's uuid, or its short id as it stands in the interface"),
+        )
+    }
+}
+
+/// The values of the field among the alert's last events.
+async fn destinations(
+    api: &Api,
+    alert: &Alert,
+    short_id: &str,
+    context: &Context,
+) -> Result<Vec<String>> {
+    let time = |name: &str, text: &str| -> Result<DateTime<Utc>> {
+        parse_timestamp(text)
+            .map_err(|error| Error::protocol(format!("the alert's {name} is {text:?}, {error}")))
+    };
+    let earliest = time("first_seen_at", &alert.first_seen_at)? - MARGIN;
+    let latest = time("last_seen_at", &alert.last_seen_at)? + MARGIN;
+    let term = format!("alert_short_ids: {short_id}");
+    let job = api
+        .start_search(&term, earliest, latest, LAST_EVENTS)
+        .await?;
+    let clock = &context.environment.clock;
+    let status = poll(
+        clock,
+        "the search among the alert's events",
+        SEARCH_INTERVAL,
+        SEARCH_LIMIT,
+        || async {
+            let status = api.search_status(&job).await?;
+            Ok((status != WAITING && status != RUNNING).then_some(status))
+        },
+    )
+    .await?;
+    if status != DONE {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the search among the alert's events ended with status {status}"),
+        )
+        .hint("run the action again"));
+    }
+    field_values(api, &job).await
+}
+
+/// The values of the field, read until it is found or every field was seen.
+async fn field_values(api: &Api, job: &str) -> Result<Vec<String>> {
+    let mut pages = Pages::new("the fields of the search", None);
+    let mut offset = 0;
+    let mut values: Vec<String> = Vec::new();
+    let mut found = false;
+    loop {
+        let page = api.fields(job, offset, FIELD_PAGE).await?;
+        for field in page.items.iter().filter(|field| field.name == FIELD) {
+            found = true;
+            for value in &field.most_common_values {
+                let text = value.text();
+                if !values.contains(&text) {
+                    values.push(text);
+                }
+            }
+        }
+        if found {
+            return Ok(values);
+        }
+        offset += page.items.len();
+        let ends = page.items.is_empty() || page.total.is_some_and(|total| offset as u64 >= total);
+        let cursor = offset.to_string();
+        let next = pages.page(Page {
+            items: page.items.len(),
+            cursor: (!ends).then_some(cursor.as_str()),
+            total: page.total,
+            has_more: None,
+        })?;
+        if next == Next::End {
+            return Ok(values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_can_change_no_search() {
+        for good in ["ALJQ7KXnAmXC", "0197a1de-7f0c-7c2b-8f5e-2f8a3e5c9d11"] {
+            assert_eq!(plain_id(good, "alert_id").unwrap(), good);
+        }
+        for bad in ["", "AL1 OR *", "AL1*", "-AL1", "a/b", "AL1\"", "a:b"] {
+            assert!(plain_id(bad, "alert_id").is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `revoke_ioc`: takes indicators out of force. Sekoia calls that irreversible.
+
+use schemars::JsonSchema;
+use sdk::action::{Call, FailOn, Outcome};
+use sdk::{Error, Result};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::api::{Api, Found};
+use crate::observable::Observable;
+use crate::tally::Tally;
+use crate::write::Writer;
+
+/// Revoke indicators of an IOC collection.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct Arguments {
+    /// The IOC collection: `ioc-collection--…`
+    ioc_collection_id: String,
+    /// Values: every indicator of the collection that is one of them and not revoked yet
+    #[serde(default)]
+    indicators: Vec<String>,
+    /// Ids of indicators: `indicator--…`
+    #[serde(default)]
+    indicator_ids: Vec<String>,
+    /// Look and report, revoke nothing: a revocation cannot be undone
+    #[serde(default)]
+    dry_run: bool,
+    /// Which results a playbook engine is told as an error: `failed`, `partial`, several of them separated
+    /// by commas, or `never`
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "read by the engine's runtime; here it is only refused if wrong"
+    )]
+    fail_on: FailOn,
+}
+
+pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
+    let arguments: Arguments = super::arguments(&call)?;
+    let ids = ids(&arguments.indicator_ids)?;
+    if arguments.indicators.is_empty() && ids.is_empty() {
+        return Err(Error::input("give indicators, indicator_ids, or both"));
+    }
+    let configured = Api::of(call.configuration, &call.context.environment)?;
+    let writer = Writer::open(
+        configured,
+        &arguments.ioc_collection_id,
+        arguments.dry_run,
+        call.context,
+    )
+    .await?;
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut done: Vec<String> = Vec::new();
+    for text in &arguments.indicators {
+        match Observable::parse(text, None) {
+            Ok(observable) => by_value(&writer, &observable, &mut done, &mut tally).await,
+            Err(message) => tally.unreadable(text, &message),
+        }
+    }
+    for id in ids {
+        if !done.contains(&id) {
+            by_id(&writer, &id, &mut tally).await;
+            done.push(id);
+        }
+    }
+    let report = tally.finish(&writer.api, call.context);
+    Ok(Outcome::Report(Box::new(report)))
+}
+
+/// Ids of indicators in canonical form, each once.
+fn ids(texts: &[String]) -> Result<Vec<String>> {
+    let mut ids = Vec::with_capacity(texts.len());
+    for text in texts {
+        let uuid = text
+            .trim()
+            .strip_prefix("indicator--")
+            .filter(|uuid| uuid.len() == 36)
+            .and_then(|uuid| Uuid::try_parse(uuid).ok())
+            .ok_or_else(|| {
+                let shown: String = text.chars().take(80).collect();
+                Error::input(format!(
+                    "indicator_ids: {shown:?} is not the id of an indicator"
+                ))
+                .hint("it looks like indicator--<uuid>; values go into indicators")
+            })?;
+        let id = format!("indicator--{}", uuid.hyphenated());
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+async fn by_value(
+    writer: &Writer<'_>,
+    observable: &Observable,
+    done: &mut Vec<String>,
+    tally: &mut Tally,
+) {
+    let (value, kind) = (observable.to_string(), observable.kind());
+    let found = match writer.api.search(writer.id, observable).await {
+        Ok(found) => found,
+        Err(error) => {
+            tally.failed(observable, "unread", &error.to_string());
+            tally.fail(error);
+            return;
+        }
+    };
+    let (revoked, standing): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|it| it.revoked == Some(true));
+    if standing.is_empty() {
+        let (reason, message) = if revoked.is_empty() {
+            ("not-there", "no indicator of the collection is this value")
+        } else {
+            ("already-revoked", "it was revoked before")
+        };
+        tally.nothing_to_revoke(&value, kind, reason, message);
+        return;
+    }
+    for indicator in standing {
+        if done.contains(&indicator.id) {
+            tally.nothing_to_revoke(
+                &value,
+                kind,
+                "already-revoked",
+                "it went with another value",
+            );
+            continue;
+        }
+        let also = match indicator.others() {
+            0 => String::new(),
+            others => format!(", and {others} more values of the same indicator with it"),
+        };
+        done.push(indicator.id.clone());
+        if writer.dry_run {
+            let message = format!("{} would be revoked{also}", indicator.id);
+            tally.revoked(&value, kind, &message);
+            continue;
+        }
+        match writer.api.revoke(writer.id, &indicator.id).await {
+            Ok(true) => tally.revoked(&value, kind, &format!("{} was revoked{also}", indicator.id)),
+            Ok(false) => {
+                let message = format!("{} was gone when it was to be revoked", indicator.id);
+                tally.nothing_to_revoke(&value, kind, "not-there", &message);
+            }
+            Err(error) => {
+                tally.failed_of(
+                    &value,
+                    kind,
+                    "refused",
+                    &format!("{}: {error}", indicator.id),
+                );
+                tally.fail(error);
+            }
+        }
+    }
+}
+
+async fn by_id(writer: &Writer<'_>, id: &str, tally: &mut Tally) {
+    if writer.dry_run {
+        // There is no documented way to look an indicator up by its id in a collection.
+        tally.revoked(id, None, "would be revoked, if it is there");
+        return;
+    }
+    match writer.api.revoke(writer.id, id).await {
+        Ok(true) => tally.revoked(id, None, "it is revoked"),
+        Ok(false) => {
+            tally.nothing_to_revoke(
+                id,
+                None,
+                "not-there",
+                "the collection has no such indicator",
+            );
+        }
+        Err(error) => {
+            tally.failed_of(id, None, "refused", &error.to_string());
+            tally.fail(error);
+        }
+    }
+}
