@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 /// A shorter secret is a word that texts have by chance.
 const SHORTEST: usize = 4;
 
-/// Our own secret fields of every module.
+/// Our own secret fields of every module that has targets.
 const COMMON: [&str; 1] = ["sekoia_api_key"];
 
 /// Names of the secret fields: those at the top level that are a secret, a map of secrets or an object with
@@ -22,7 +22,12 @@ pub(crate) fn names(connector: &Connector) -> Vec<String> {
         .flatten()
         .filter(|(_, field)| holds_secret(field, &schema))
         .map(|(name, _)| name.clone())
-        .chain(COMMON.map(str::to_owned))
+        .chain(
+            COMMON
+                .iter()
+                .filter(|_| !connector.mechanisms.is_empty())
+                .map(|name| (*name).to_owned()),
+        )
         .collect()
 }
 
@@ -231,6 +236,7 @@ mod tests {
             names_of("fortinet"),
             ["fortimanager", "api_keys", "sekoia_api_key"]
         );
+        assert_eq!(names_of("sekoia"), ["api_key"]);
     }
 
     #[test]

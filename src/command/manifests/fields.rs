@@ -41,10 +41,26 @@ pub(super) fn of(connector: &Connector) -> Vec<Field> {
     fields
 }
 
-/// Our own fields of every connector.
+/// Our own fields of every connector that has targets.
 fn common(connector: &Connector) -> Vec<(&'static str, Json)> {
+    if connector.mechanisms.is_empty() {
+        return Vec::new();
+    }
     let text = |description: &str| json!({ "description": description, "type": "string" });
-    let mut fields = vec![
+    let mut installation =
+        text("Name of this installation in marks; do not change it while something is blocked");
+    installation["default"] = json!("main");
+    let unattended = json!({
+        "description": "Whether the argument `allow_mass_change` may be `true` in place of a digest",
+        "type": "boolean",
+        "default": false,
+    });
+    vec![
+        (
+            "deployment",
+            text("Owner of the entries, where an action does not name one"),
+        ),
+        ("installation", installation),
         (
             "sekoia_base_url",
             text("Sekoia: URL of the API, for collections that are named by their id"),
@@ -53,26 +69,6 @@ fn common(connector: &Connector) -> Vec<(&'static str, Json)> {
             "sekoia_api_key",
             text("Sekoia: API key that may read these collections"),
         ),
-    ];
-    if !connector.mechanisms.is_empty() {
-        let mut installation =
-            text("Name of this installation in marks; do not change it while something is blocked");
-        installation["default"] = json!("main");
-        fields.extend([
-            (
-                "deployment",
-                text("Owner of the entries, where an action does not name one"),
-            ),
-            ("installation", installation),
-            (
-                "allow_mass_change_unattended",
-                json!({
-                    "description": "Whether the argument `allow_mass_change` may be `true` in place of a digest",
-                    "type": "boolean",
-                    "default": false,
-                }),
-            ),
-        ]);
-    }
-    fields
+        ("allow_mass_change_unattended", unattended),
+    ]
 }

@@ -2,7 +2,7 @@
 
 use sdk::action::ActionInfo;
 use sdk::connector::Connector;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::argument::{self, Argument};
 use super::{Files, IMAGE, fields, schema, text};
@@ -219,16 +219,12 @@ fn dashed(name: &str) -> String {
     name.replace('_', "-")
 }
 
-/// The fields of the configuration; what has to be given is said to be.
+/// The fields of the configuration.
 fn names(connector: &Connector) -> Vec<String> {
-    let mut fields: Vec<String> = Vec::new();
-    for field in fields::of(connector) {
-        fields.push(field.name);
-    }
-    fields
+    let fields = fields::of(connector).into_iter();
+    fields.map(|field| field.name).collect()
 }
 
-/// What is shown has the argument that the schedule gives.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,10 +245,9 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_an_empty_word() {
-        let map: Map<String, Json> = Map::new();
         let argument = Argument {
             name: "reason".to_owned(),
-            schema: Json::Object(map),
+            schema: json!({}),
             is_required: false,
         };
         assert_eq!(parameter(&argument)["value"], "");
