@@ -74,12 +74,15 @@ fn simplify(schema: &Json, root: &Json) -> Map<String, Json> {
         over(&mut given, meant);
     }
     let mut choices = choices(&mut given, root);
+    let mut plain = Map::new();
     if let [one] = &choices[..] {
+        if let Some(choice) = one.get("anyOf") {
+            plain.insert("anyOf".to_owned(), choice.clone());
+        }
         let one = Json::Object(one.clone());
         over(&mut given, Some(&one));
         choices.clear();
     }
-    let mut plain = Map::new();
     if let Some(text) = given.get("description").and_then(Json::as_str) {
         plain.insert("description".to_owned(), json!(text.replace('\n', " ")));
     }
@@ -284,9 +287,11 @@ mod tests {
                 "port": { "anyOf": [{ "type": "integer", "format": "uint16" }, { "type": "string" }] },
                 "any": { "type": "array", "items": true },
                 "map": { "type": "object", "additionalProperties": { "type": "string", "x-secret": true } },
+                "way": { "anyOf": [{ "$ref": "#/$defs/Way" }, { "type": "null" }], "description": "How." },
             },
             "required": ["when"],
             "$defs": {
+                "Way": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
                 "Device": { "type": "object", "description": "A device.", "properties": { "n": { "type": "integer", "format": "uint", "minimum": 0 } } },
                 "When": { "oneOf": [
                     { "type": "string", "const": "now", "description": "At once." },
@@ -306,6 +311,7 @@ mod tests {
                     "port": { "anyOf": [{ "type": "integer" }, { "type": "string" }] },
                     "any": { "type": "array" },
                     "map": { "type": "object", "additionalProperties": { "type": "string", "x-secret": true } },
+                    "way": { "description": "How.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
                 },
             })
         );

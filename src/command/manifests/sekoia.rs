@@ -6,14 +6,15 @@ mod stubs;
 use sdk::action::ActionInfo;
 use sdk::connector::Connector;
 use sdk::indicator::Kind;
+use sdk::target::{Capabilities, Effect};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Files, VERSION, changelog, fields, logo, schema, text};
 use crate::identity;
 use crate::sekoia::{LISTS, secret_names};
 
-/// What stands in files of this machine means nothing in a container.
-const LEFT_OUT: [&str; 1] = ["ca_file"];
+/// What names files or folders of this machine means nothing in a container.
+const LEFT_OUT: [&str; 2] = ["ca_file", "publish"];
 
 /// Adds the module's folder.
 pub(super) fn add(connector: &Connector, files: &mut Files) {
@@ -68,12 +69,22 @@ fn description(connector: &Connector) -> String {
     )
 }
 
-/// One of the platform's categories.
+/// One of the platform's categories: what keeps addresses or names off stands in the network.
 fn category(connector: &Connector) -> &'static str {
+    let prevents = |mechanism: &Capabilities, kind: Kind| {
+        let support = mechanism.kind(kind);
+        support.is_some_and(|support| support.effect == Effect::Prevent)
+    };
     match connector.mechanisms.first() {
         None => "Threat Intelligence",
-        Some(default) if default.kind(Kind::Sha256).is_some() => "Endpoint",
-        Some(_) => "Network",
+        Some(default)
+            if [Kind::Ipv4, Kind::Domain]
+                .iter()
+                .any(|kind| prevents(default, *kind)) =>
+        {
+            "Network"
+        }
+        Some(_) => "Endpoint",
     }
 }
 
