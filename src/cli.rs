@@ -30,7 +30,7 @@ pub(crate) struct Global {
         default_value = "cordon.toml"
     )]
     pub config: PathBuf,
-    /// How results are written: text or json; for run also the file to write to
+    /// How results are written: text or json; for run and rewritten playbooks also the file to write to
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = OutputTo::parse)]
     pub output: OutputTo,
     /// How logs are written, on stderr
@@ -52,7 +52,7 @@ pub(crate) struct Global {
 pub(crate) enum OutputTo {
     /// To stdout, in this form.
     Stdout(Format),
-    /// To a file, as JSON; `run` only.
+    /// To a file; `run` and rewritten playbooks only.
     File(PathBuf),
 }
 
@@ -144,6 +144,10 @@ pub(crate) enum Command {
         /// Write the files
         #[arg(long)]
         write: bool,
+        /// Replace the actions of Sekoia's own modules in a playbook by ours, `-` for stdin; the playbook goes
+        /// to stdout, or to the file that --output names
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "write", "directory"])]
+        rewrite_playbook: Option<PathBuf>,
         /// Where they are
         #[arg(long, default_value = "manifests", value_name = "DIRECTORY")]
         directory: PathBuf,

@@ -64,13 +64,20 @@ fn dispatch(cli: Cli) -> Outcome {
     let output = match (&global.output, &command) {
         (OutputTo::Stdout(format), _) => Output::new(*format),
         (OutputTo::File(_), Command::Run(_)) => Output::new(Format::Json),
+        (
+            OutputTo::File(_),
+            Command::Manifests {
+                rewrite_playbook: Some(_),
+                ..
+            },
+        ) => Output::new(Format::Text),
         (OutputTo::File(name), _) => {
             return Err(Failure::Error(
                 sdk::Error::input(format!(
                     "{:?} is no form of output",
                     name.display().to_string()
                 ))
-                .hint("--output takes text or json; a file only with `run`"),
+                .hint("--output takes text or json; a file only with `run` and `manifests --rewrite-playbook`"),
             ));
         }
     };
@@ -79,9 +86,14 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Connectors => command::connectors::show(output),
         Command::Completions { shell } => command::completions::write(shell),
         Command::Manifests {
+            rewrite_playbook: Some(playbook),
+            ..
+        } => command::rewrite::run(&playbook, &global, output),
+        Command::Manifests {
             check,
             write,
             directory,
+            rewrite_playbook: None,
         } => command::manifests::run(&directory, check, write, output),
         Command::Run(arguments) => command::run::run(&arguments, &global),
         Command::Sekoia(arguments) => sekoia::run(&arguments, &global),

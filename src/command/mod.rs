@@ -10,6 +10,7 @@ pub(crate) mod manifests;
 pub(crate) mod pause;
 pub(crate) mod report;
 pub(crate) mod retire;
+pub(crate) mod rewrite;
 pub(crate) mod run;
 pub(crate) mod store;
 pub(crate) mod sync;
