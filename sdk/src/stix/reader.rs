@@ -73,6 +73,8 @@ pub struct Reader {
     flattened: Flattened,
     /// Elements that are no STIX objects.
     strangers: usize,
+    /// Elements that are no indicators with an id.
+    others: usize,
 }
 
 /// Reads one whole bundle, array or page, as a stream.
@@ -105,7 +107,13 @@ impl Reader {
             skips: Skips::default(),
             flattened: Flattened::default(),
             strangers: 0,
+            others: 0,
         }
+    }
+
+    /// How many objects were read so far, indicators that came several times once.
+    pub fn distinct(&self) -> usize {
+        self.versions.distinct() + self.others
     }
 
     /// Reads one more page, bundle or array.
@@ -238,6 +246,7 @@ impl Reader {
                 self.stranger(at, "not an object");
             }
             page.objects += 1;
+            self.others += usize::from(!self.versions.took());
             if !another(window, b']')? {
                 return Ok(());
             }

@@ -18,6 +18,8 @@ pub(super) struct Versions {
     /// Open addressing, linear probing; the length is a power of two.
     table: Vec<Slot>,
     used: usize,
+    /// Whether a version was added since this was last asked.
+    took: bool,
     /// Why parts of an object were left out, by its place: taken back when the object is superseded.
     left: HashMap<u32, Box<[SkippedReason]>>,
     /// Superseded runs in `indicators`: first and count.
@@ -63,6 +65,7 @@ impl Versions {
         left: Vec<Skipped>,
         skips: &mut Skips,
     ) {
+        self.took = true;
         if (self.used + 1) * 2 > self.table.len() {
             self.grow();
         }
@@ -107,6 +110,16 @@ impl Versions {
         for skipped in left {
             skips.push(skipped);
         }
+    }
+
+    /// How many objects there are, each once.
+    pub(super) fn distinct(&self) -> usize {
+        self.used
+    }
+
+    /// Whether a version was added since this was last asked.
+    pub(super) fn took(&mut self) -> bool {
+        std::mem::take(&mut self.took)
     }
 
     /// How many objects and indicators are kept, dead ones included.

@@ -4,7 +4,8 @@
 //! Settings: `api_key`, `rights` (of `view-collections`, `manage-collections`, `read-objects`,
 //! `view-alerts`, `view-intakes`), `calls_per_minute`, `retry_after` (whether a refused call is told when to
 //! come back), `indicators` (so many more addresses in the first collection), `newest_first` (feeds set to
-//! that order), `search_status` (how searches among events end), `empty` (nothing there but the collections).
+//! that order), `search_status` (how searches among events end), `empty` (nothing there but the collections),
+//! `page_cap` (the longest page of objects, over the switch of that name).
 
 mod collections;
 mod events;
@@ -88,6 +89,7 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
             "newest_first",
             "search_status",
             "empty",
+            "page_cap",
         ],
     )?;
     let settings = Settings {
@@ -97,6 +99,7 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
         retry_after: options.setting("retry_after", true)?,
         newest_first: options.setting("newest_first", false)?,
         search_status: options.setting("search_status", 2)?,
+        page_cap: options.setting("page_cap", None)?,
     };
     let now = options.clock.now();
     let mut world = World {
@@ -142,6 +145,7 @@ struct Settings {
     retry_after: bool,
     newest_first: bool,
     search_status: i64,
+    page_cap: Option<usize>,
 }
 
 /// A running fake's community.

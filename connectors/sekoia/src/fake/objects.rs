@@ -69,7 +69,8 @@ impl Sekoia {
         {
             return Reply::json(200, json!({ "items": [], "next_cursor": null }));
         }
-        let limit = limit.min(self.positions.number("page-cap"));
+        let cap = self.settings.page_cap;
+        let limit = limit.min(cap.unwrap_or_else(|| self.positions.number("page-cap")));
         let bound = self.is("expired-bound", "yes");
         let mut world = self.world();
         let Some(collection) = world.collection(id) else {

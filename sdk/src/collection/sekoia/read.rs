@@ -184,15 +184,18 @@ impl Reader<'_> {
                     && self.is_short(seen.items, LIMIT)
                 {
                     // A cursor that is the time to read from gives the last objects for ever.
+                    self.reaches(seen.total)?;
                     break;
                 }
             }
             let next = pages.page(Page {
                 items: seen.items,
                 cursor: seen.cursor.as_deref(),
-                total: seen.total,
+                // Objects that came twice would make up for others that did not come.
+                total: None,
                 has_more: seen.more,
             })?;
+            let total = seen.total;
             let items = seen.items;
             seam = Seam::after(seen);
             match next {
@@ -203,7 +206,10 @@ impl Reader<'_> {
                     ))
                     .with("objects", pages.items()));
                 }
-                Next::End => break,
+                Next::End => {
+                    self.reaches(total)?;
+                    break;
+                }
             }
         }
         let mut reading = match self.objects {
@@ -218,6 +224,21 @@ impl Reader<'_> {
             );
         }
         Ok(reading)
+    }
+
+    /// Makes sure that as many objects came as the last page says there are.
+    fn reaches(&self, total: Option<u64>) -> Result<()> {
+        let (Some(total), Objects::Stix(reader)) = (total, &self.objects) else {
+            return Ok(());
+        };
+        if reader.distinct() as u64 >= total {
+            return Ok(());
+        }
+        Err(
+            Error::protocol(format!("{WHAT}: the last page came before the total"))
+                .with("objects", reader.distinct())
+                .with("total", total),
+        )
     }
 
     /// Whether a page of this length was certainly not cut.
