@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Run one action for a Sekoia playbook: the entry point of its images
     Sekoia(Sekoia),
+    /// Offer the actions as tools to an MCP client, on stdin and stdout
+    Mcp(Mcp),
     /// Show what credentials may do, and what is missing
     Check {
         /// The targets; all where none is named
@@ -220,6 +222,17 @@ pub(crate) enum Dialect {
     Kestra,
     /// StackStorm: arguments on the command line, the result on stdout
     Stackstorm,
+}
+
+/// `cordon mcp`.
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// Offer the actions that write too, not only their dry runs
+    #[arg(long)]
+    pub allow_writes: bool,
+    /// One connector with its fields from CORDON_<FIELD>, in place of the configuration's targets
+    #[arg(long, value_name = "CONNECTOR")]
+    pub connector: Option<String>,
 }
 
 /// `cordon sekoia`. Options stand before the action: what follows it is the platform's.

@@ -45,12 +45,13 @@ fn main() -> ExitCode {
         }
     };
     start_log(&cli.global);
-    let is_run = matches!(cli.command, Command::Run(_));
+    // These tell themselves what went wrong, or have a stdout that is somebody else's.
+    let is_silent = matches!(cli.command, Command::Run(_) | Command::Mcp(_));
     let json = matches!(cli.global.output, OutputTo::Stdout(Format::Json));
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            if json && !is_run {
+            if json && !is_silent {
                 output::print(&failure.to_json().to_string());
             }
             failure.tell();
@@ -96,6 +97,7 @@ fn dispatch(cli: Cli) -> Outcome {
             rewrite_playbook: None,
         } => command::manifests::run(&directory, check, write, output),
         Command::Run(arguments) => command::run::run(&arguments, &global),
+        Command::Mcp(arguments) => command::mcp::run(&arguments, &global),
         Command::Sekoia(arguments) => sekoia::run(&arguments, &global),
         Command::Check { targets } => command::check::run(&targets, &global, output),
         Command::Plan(arguments) => command::sync::run(&arguments, true, &global, output),

@@ -90,3 +90,17 @@ pub(crate) fn missing(view: &Json) -> Option<String> {
         .collect();
     Some(found.join("\n"))
 }
+
+/// Cuts every list of a result that is longer, and says so.
+pub(crate) fn cut(json: &mut Json, longest: usize) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, field) in json.as_object_mut().into_iter().flatten() {
+        if let Some(list) = field.as_array_mut()
+            && list.len() > longest
+        {
+            said.push(format!("{name} has the first {longest} of {}", list.len()));
+            list.truncate(longest);
+        }
+    }
+    said
+}

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod fake;
 pub(crate) mod history;
 pub(crate) mod manifests;
+pub(crate) mod mcp;
 pub(crate) mod pause;
 pub(crate) mod report;
 pub(crate) mod retire;

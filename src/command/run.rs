@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Outcome, Signals, block_on, cancelled, check_clock, context};
 use crate::cli::{Dialect, Global, OutputTo, Run};
-use crate::config::{endpoint, schema};
+use crate::config::{Problem, endpoint, schema};
 use crate::connectors;
 use crate::failure::Failure;
 use crate::output::{print, tell};
@@ -296,39 +296,58 @@ pub(crate) fn check_keys(
     configuration: &Json,
 ) -> Result<(), Error> {
     let arguments = schema::check(&closed(action.arguments.as_value()), arguments, "arguments");
+    let configuration = configuration_problems(connector, configuration);
+    let is_input = !arguments.problems.is_empty() || has_unknown_key(&configuration);
+    let all = arguments.problems.into_iter().chain(configuration);
+    complain(kind(is_input), all.collect())
+}
+
+/// The same for a configuration alone.
+pub(crate) fn check_configuration(
+    connector: &Connector,
+    configuration: &Json,
+) -> Result<(), Error> {
+    let problems = configuration_problems(connector, configuration);
+    complain(kind(has_unknown_key(&problems)), problems)
+}
+
+fn configuration_problems(connector: &Connector, configuration: &Json) -> Vec<Problem> {
     let mut configuration = configuration.clone();
     if let Some(fields) = configuration.as_object_mut() {
         fields.retain(|name, _| !COMMON_FIELDS.contains(&name.as_str()));
     }
     let schema = closed((connector.schema)().as_value());
-    let configuration = schema::check(&schema, &configuration, "configuration");
-    let is_input = !arguments.problems.is_empty()
-        || configuration
-            .problems
-            .iter()
-            .any(|it| it.message == "unknown key");
-    let kind = if is_input {
+    schema::check(&schema, &configuration, "configuration").problems
+}
+
+fn has_unknown_key(problems: &[Problem]) -> bool {
+    problems.iter().any(|it| it.message == "unknown key")
+}
+
+fn kind(is_input: bool) -> ErrorKind {
+    if is_input {
         ErrorKind::Input
     } else {
         ErrorKind::Config
-    };
-    let all: Vec<_> = arguments
-        .problems
-        .into_iter()
-        .chain(configuration.problems)
-        .collect();
-    if all.is_empty() {
+    }
+}
+
+/// One error of all problems, with the first hint.
+pub(crate) fn complain(kind: ErrorKind, problems: Vec<Problem>) -> Result<(), Error> {
+    if problems.is_empty() {
         return Ok(());
     }
-    let message: Vec<String> = all
+    let message: Vec<String> = problems
         .iter()
         .map(|problem| format!("{}: {}", problem.path, problem.message))
         .collect();
     let error = Error::new(kind, message.join("; "));
-    Err(match all.iter().find_map(|problem| problem.hint.clone()) {
-        Some(hint) => error.hint(hint),
-        None => error,
-    })
+    Err(
+        match problems.into_iter().find_map(|problem| problem.hint) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        },
+    )
 }
 
 /// The schema without room for keys that it does not name.

@@ -18,6 +18,7 @@ mod end_to_end;
 mod fortigate;
 mod hostile;
 mod manifests;
+mod mcp;
 mod mechanisms;
 mod readme;
 mod real_data;

@@ -41,19 +41,8 @@ pub(super) fn line(ended: &Ended) -> String {
         log("ERROR", error);
     }
     let mut outputs = ended.json.clone();
-    for (name, field) in outputs.as_object_mut().into_iter().flatten() {
-        if let Some(list) = field.as_array_mut()
-            && list.len() > LONGEST
-        {
-            log(
-                "WARN",
-                &format!(
-                    "outputs.{name} has the first {LONGEST} of {}; --output FILE has all of them",
-                    list.len()
-                ),
-            );
-            list.truncate(LONGEST);
-        }
+    for cut in told::cut(&mut outputs, LONGEST) {
+        log("WARN", &format!("{cut}; --output FILE has all of them"));
     }
     let message = json!({ "outputs": outputs, "metrics": metrics, "logs": logs });
     format!("::{}::", ascii(&message.to_string()))
