@@ -17,6 +17,7 @@ mod dialects;
 mod end_to_end;
 mod fortigate;
 mod hostile;
+mod image;
 mod manifests;
 mod mcp;
 mod mechanisms;

@@ -5,5 +5,5 @@ mod files;
 mod inputs;
 mod job;
 mod object_store;
-mod platform;
+pub(crate) mod platform;
 mod protocol;
