@@ -2,6 +2,7 @@
 //! itself is not published as a package.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -170,6 +171,8 @@ fn tests_lock_project_and_dockerfile_are_there() {
 
 #[test]
 fn image_leaves_the_first_argument_to_the_platform() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile");
+    let root = std::fs::read_to_string(root).unwrap();
     for module in modules() {
         let dockerfile = module.text("Dockerfile");
         let entry = dockerfile
@@ -179,6 +182,9 @@ fn image_leaves_the_first_argument_to_the_platform() {
         let words: Vec<String> = serde_json::from_str(entry).unwrap();
         assert_eq!(words[1..], ["sekoia".to_owned(), module.name.clone()]);
         assert!(!dockerfile.contains("\nCMD"), "{}", module.name);
+        // The same image is made where the program's is.
+        let stage = format!("\nFROM cordon AS {}\nENTRYPOINT {entry}\n", module.name);
+        assert!(root.contains(&stage), "{stage}");
     }
 }
 
