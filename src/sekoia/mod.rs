@@ -61,6 +61,8 @@ use data::Data;
 use inputs::Inputs;
 use log::{Level, Log};
 use results::Finished;
+pub(crate) use results::LISTS;
+pub(crate) use secrets::names as secret_names;
 use stop::Stop;
 
 /// Asks whether a configuration works, of every module.

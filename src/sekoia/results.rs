@@ -10,8 +10,8 @@ use super::data::Data;
 use super::log::{Level, Log};
 use crate::told;
 
-/// Lists that may be long.
-const LISTS: [&str; 3] = ["changes", "details", "entries"];
+/// Lists that may be long, and are then given as files: `changes` as `changes_path`.
+pub(crate) const LISTS: [&str; 3] = ["changes", "details", "entries"];
 
 /// The longest list that is sent inline by an action that read no file.
 const INLINE: usize = 1_000;

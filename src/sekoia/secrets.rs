@@ -9,23 +9,35 @@ use serde_json::{Map, Value as Json};
 /// A shorter secret is a word that texts have by chance.
 const SHORTEST: usize = 4;
 
-/// Our own secret fields of every module.
+/// Our own secret fields of every module that has targets.
 const COMMON: [&str; 1] = ["sekoia_api_key"];
 
-/// Names of the secret fields: those that are a secret, or a map of secrets, at the top level, because the
-/// platform keeps secrets by such names only.
-pub(super) fn names(connector: &Connector) -> Vec<String> {
-    let schema = (connector.schema)();
+/// Names of the secret fields: those at the top level that are a secret, a map of secrets or an object with
+/// one, because the platform keeps secrets by such names only.
+pub(crate) fn names(connector: &Connector) -> Vec<String> {
+    let schema = (connector.schema)().to_value();
     let properties = schema.get("properties").and_then(Json::as_object);
     properties
         .into_iter()
         .flatten()
-        .filter(|(_, field)| {
-            is_secret(field) || field.get("additionalProperties").is_some_and(is_secret)
-        })
+        .filter(|(_, field)| holds_secret(field, &schema))
         .map(|(name, _)| name.clone())
-        .chain(COMMON.map(str::to_owned))
+        .chain(
+            COMMON
+                .iter()
+                .filter(|_| !connector.mechanisms.is_empty())
+                .map(|name| (*name).to_owned()),
+        )
         .collect()
+}
+
+fn holds_secret(field: &Json, root: &Json) -> bool {
+    let field = resolve(field, root);
+    let properties = field.get("properties").and_then(Json::as_object);
+    is_secret(field)
+        || field.get("additionalProperties").is_some_and(is_secret)
+        || properties.is_some_and(|all| all.values().any(is_secret))
+        || branches(field).any(|branch| holds_secret(branch, root))
 }
 
 /// Takes over the secrets that the platform gave, and nothing else that it gave.
@@ -220,7 +232,11 @@ mod tests {
     fn secrets_are_asked_for_by_their_top_level_names() {
         let names_of = |name: &str| names(crate::connectors::find(name).unwrap());
         assert_eq!(names_of("crowdstrike"), ["client_secret", "sekoia_api_key"]);
-        assert_eq!(names_of("fortinet"), ["api_keys", "sekoia_api_key"]);
+        assert_eq!(
+            names_of("fortinet"),
+            ["fortimanager", "api_keys", "sekoia_api_key"]
+        );
+        assert_eq!(names_of("sekoia"), ["api_key"]);
     }
 
     #[test]

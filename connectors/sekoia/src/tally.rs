@@ -59,6 +59,7 @@ impl Tally {
                 hint: None,
                 duration_ms: 0,
                 exit_code: None,
+                named: serde_json::Map::new(),
             },
             started: context.environment.clock.elapsed(),
             error: None,
