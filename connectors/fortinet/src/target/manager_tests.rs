@@ -108,7 +108,7 @@ async fn a_session_ends_with_the_target() {
     }
 }
 
-/// Cut short at every call of an edit, with the connection that was waiting for its answer.
+/// Cut short at every call of an edit, as soon as the call arrives.
 #[tokio::test]
 async fn an_edit_that_is_cut_short_gives_the_lock_back() {
     for kind in ["password", "token"] {
@@ -125,10 +125,6 @@ async fn an_edit_that_is_cut_short_gives_the_lock_back() {
             let before = log.count(|_| true);
             let cut = async {
                 while log.count(|_| true) < before + calls {
-                    tokio::task::yield_now().await;
-                }
-                // The answer is on its way, and nobody reads it.
-                for _ in 0..20 {
                     tokio::task::yield_now().await;
                 }
             };
