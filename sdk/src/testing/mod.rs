@@ -14,6 +14,7 @@
 pub mod builders;
 pub mod contract;
 pub mod memory;
+pub mod official;
 
 pub use contract::{SuiteOptions, SuiteReport, run_combination, run_suite};
 pub use memory::{Flavour, MemoryVendor};

@@ -2,10 +2,11 @@
 //! from PyPI, which checks signatures and rights.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
 
 use sdk::fake::Transport;
+use sdk::testing::official::Python;
 use serde_json::{Value as Json, json};
 
 use super::files::objects;
@@ -191,10 +192,10 @@ struct Moto {
 }
 
 impl Moto {
-    fn start(python: &Path, objects: &Path) -> Self {
+    fn start(python: &Python, objects: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sekoia/object_store.py");
-        let mut child = Command::new(python)
-            .arg(script)
+        let mut child = python
+            .script(&script)
             .arg(objects)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -243,17 +244,13 @@ impl Drop for Moto {
 
 #[test]
 fn motos_s3_server_gives_objects_takes_results_and_keeps_to_rights() {
-    let wanted = std::env::var("CORDON_OFFICIAL_CLIENTS").is_ok_and(|value| value == "1");
-    if !wanted {
-        println!(
-            "skipped: CORDON_OFFICIAL_CLIENTS=1 is not set, and {PACKAGE} would have to be installed"
-        );
+    let Some(python) = Python::with(env!("CARGO_TARGET_TMPDIR"), &[PACKAGE]) else {
         return;
-    }
+    };
     let here = tempfile::tempdir().unwrap();
     let (fake, _) = falcon(here.path());
     let content = crate::support::write(here.path(), "objects.json", &objects().to_string());
-    let mut moto = Moto::start(&install(), &content);
+    let mut moto = Moto::start(&python, &content);
 
     let allowed = platform(&fake);
     let job = moto.job(&allowed, &fake, "allowed");
@@ -302,37 +299,4 @@ fn motos_s3_server_gives_objects_takes_results_and_keeps_to_rights() {
         assert_eq!(logs.contains(": critical: "), critical, "{what}: {logs}");
     }
     assert_eq!(moto.objects(), stored, "nothing was written without rights");
-}
-
-/// A Python with the server, in the build directory.
-fn install() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto");
-    let python = folder.join("bin/python");
-    if !python.exists() {
-        let mut command = Command::new("python3");
-        command.args(["-m", "venv"]).arg(&folder);
-        done(&mut command);
-    }
-    let mut command = Command::new(&python);
-    command.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        PACKAGE,
-    ]);
-    done(&mut command);
-    python
-}
-
-fn done(command: &mut Command) {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
 }

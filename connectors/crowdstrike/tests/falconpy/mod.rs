@@ -1,27 +1,19 @@
 //! The vendor's own Python client against the fake: what the two agree on is no invention of ours.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use sdk::Clock;
 use sdk::fake::{FakeOptions, Fault, FaultAction};
+use sdk::testing::official::{self, Python};
 
 const PACKAGE: &str = "crowdstrike-falconpy==1.6.6";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn falconpy_drives_the_fake() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "whether to fetch the vendor's client is the runner's choice"
-    )]
-    let wanted = std::env::var("CORDON_OFFICIAL_CLIENTS").is_ok_and(|value| value == "1");
-    if !wanted {
-        println!(
-            "skipped: CORDON_OFFICIAL_CLIENTS=1 is not set, and {PACKAGE} would have to be installed"
-        );
+    let Some(python) = Python::with(env!("CARGO_TARGET_TMPDIR"), &[PACKAGE]) else {
         return;
-    }
+    };
     let clock = Clock::manual(crate::raw::start_time());
     let fake = crowdstrike::fake::start(FakeOptions::plain(clock))
         .await
@@ -31,50 +23,12 @@ async fn falconpy_drives_the_fake() {
     fake.server
         .faults
         .push(Fault::new(hour).on("GET", "end-the-token"));
-    let python = install().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/falconpy/drive.py");
-    let mut command = Command::new(python);
-    command.arg(script).arg(&fake.server.url);
+    let mut command = python.script(&script);
+    command.arg(&fake.server.url);
     for name in ["client_id", "client_secret"] {
         command.arg(fake.configuration[name].as_str().unwrap());
     }
-    run(command).await;
+    official::run(&mut command);
     assert_eq!(fake.server.faults.waiting(), 0, "the token was ended");
-}
-
-/// A Python with the client, in the build directory.
-async fn install() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("falconpy");
-    let python = folder.join("bin/python");
-    if !python.exists() {
-        let mut command = Command::new("python3");
-        command.args(["-m", "venv"]).arg(&folder);
-        run(command).await;
-    }
-    let mut command = Command::new(&python);
-    command.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        PACKAGE,
-    ]);
-    run(command).await;
-    python
-}
-
-async fn run(mut command: Command) {
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    println!("{}", text(&output.stdout));
 }
