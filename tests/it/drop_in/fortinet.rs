@@ -91,6 +91,7 @@ fn add_ip_address_takes_networks_and_ipv6_and_refuses_what_is_never_blocked() {
         ("a", ""),
         ("a", "10.0.0.1"),
         ("a", "0.0.0.0/0"),
+        ("a", "45.83.1.7/24"),
         ("", "45.83.0.1"),
         ("a'b", "45.83.0.1"),
     ] {

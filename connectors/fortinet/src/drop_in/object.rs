@@ -1,5 +1,7 @@
 //! One address object under a playbook's name.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use sdk::action::{Call, Outcome};
 use sdk::collection::{Protection, ProtectionSettings, Rules};
@@ -81,7 +83,31 @@ pub(super) async fn add_address(call: Call<'_>) -> Result<Outcome> {
     let value = Value::parse(Kind::Ipv4, &text)
         .or_else(|_| Value::parse(Kind::Ipv6, &text))
         .map_err(|error| Error::input(format!("ip {:?} is no address", own.ip)).because(error))?;
+    refuse_host_bits(&text, &value)?;
     add(call, &own.name, &value, &own.more).await
+}
+
+/// An address with a prefix length is one that somebody slipped with, or a whole network: a person says which.
+fn refuse_host_bits(text: &str, value: &Value) -> Result<()> {
+    let network = match value {
+        Value::Ipv4(network) => IpAddr::from(network.network()),
+        Value::Ipv6(network) => IpAddr::from(network.network()),
+        _ => return Ok(()),
+    };
+    match text.split_once('/') {
+        Some((address, _))
+            if address
+                .trim()
+                .parse::<IpAddr>()
+                .is_ok_and(|it| it != network) =>
+        {
+            Err(Error::input(format!(
+                "ip {text:?} is an address inside of the network {value}"
+            ))
+            .hint("give the address alone, or the network"))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn add_fqdn(call: Call<'_>) -> Result<Outcome> {
@@ -273,6 +299,21 @@ mod tests {
         );
         let two = json!({ "associated-interface": "port1", "associated_interface": "port2" });
         assert!(read(two).is_err());
+    }
+
+    #[test]
+    fn an_address_with_a_prefix_length_is_no_network() {
+        for (text, kind, fits) in [
+            ("45.83.1.0/24", Kind::Ipv4, true),
+            ("45.83.1.7/32", Kind::Ipv4, true),
+            ("45.83.1.7", Kind::Ipv4, true),
+            ("45.83.1.7/24", Kind::Ipv4, false),
+            ("2a03:5f80::/32", Kind::Ipv6, true),
+            ("2a03:5f80::1/32", Kind::Ipv6, false),
+        ] {
+            let value = Value::parse(kind, text).unwrap();
+            assert_eq!(refuse_host_bits(text, &value).is_ok(), fits, "{text}");
+        }
     }
 
     #[test]
