@@ -90,6 +90,20 @@ async fn a_refused_commit_is_taken_back_and_others_changes_stay() {
 }
 
 #[tokio::test]
+async fn who_only_looks_leaves_the_lock_of_a_run_alone() {
+    let lab = lab(&[]).await;
+    let running = stored(&lab).await;
+    let (looking, facts, _) = lab.ready("objects").await;
+    looking.list(Scope::All).await.unwrap();
+    looking.examine(&facts).await.unwrap();
+    looking.close().await;
+    let locks = || lab.op("<show><commit-locks/></show>");
+    assert!(locks().await.has("svc-cordon"));
+    running.staged().unwrap().commit().await.unwrap();
+    assert!(!locks().await.has("svc-cordon"));
+}
+
+#[tokio::test]
 async fn somebody_elses_locks_and_drafts_are_respected() {
     let locked = lab(&[]).await;
     let add_lock =

@@ -526,6 +526,11 @@ impl Target for Objects {
 
     /// A run that does not commit, by its configuration or because it was cut short, keeps nobody else from it.
     async fn close(&self) {
-        self.unlock().await;
+        // A lock of our administrator's that we did not take may be of a run that is under way; one that
+        // a run left behind counts as pending, and goes with the next commit.
+        let locked = self.state().locked;
+        if locked {
+            self.unlock().await;
+        }
     }
 }
