@@ -30,9 +30,16 @@ pub(crate) struct Documented {
     commit: usize,
     /// Settings of the fake: room for what is measured.
     pub(crate) settings: fn() -> Json,
+    /// Positions of its switches.
+    switches: &'static [(&'static str, &'static str)],
 }
 
 impl Documented {
+    /// The fake vendor.
+    pub(crate) fn fake(&self) -> Result<FakeProcess, Failure> {
+        FakeProcess::start((self.connector)().name, &(self.settings)(), self.switches)
+    }
+
     /// A page at least, for an empty list too.
     fn listing(&self, entries: usize) -> usize {
         self.look * entries.div_ceil(self.page).max(1)
@@ -62,6 +69,9 @@ impl Documented {
 /// A call takes everything that is measured here.
 const WHOLE: usize = 1_000_000;
 
+/// How long an activation takes is the vendor's affair; recorded answers say that it is through.
+const ACTIVE_AT_ONCE: &[(&str, &str)] = &[("activate-answer", "ACTIVE")];
+
 /// Every mechanism there is.
 pub(crate) const MECHANISMS: &[Documented] = &[
     // 200 rows a write, 2,000 a page, a token.
@@ -77,6 +87,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // A list is read and changed in one call.
     Documented {
@@ -91,6 +102,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({ "lists": false }),
+        switches: &[],
     },
     // An object is a call, and so is its membership; objects and groups are listed apart.
     Documented {
@@ -105,6 +117,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 2,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // Several addresses a call.
     Documented {
@@ -119,6 +132,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // A file of ours; the pull and the question whether it is done.
     Documented {
@@ -133,6 +147,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 2,
         settings: || json!({}),
+        switches: &[],
     },
     // 5 MB a message, 500 a page.
     Documented {
@@ -147,6 +162,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({ "others": 0 }),
+        switches: &[],
     },
     // A file of ours; the refresh and the question whether it is done.
     Documented {
@@ -161,6 +177,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 2,
         settings: || json!({ "others": 0 }),
+        switches: &[],
     },
     // 5 MB a change; lock, commit, job, unlock; objects and groups are listed apart.
     Documented {
@@ -175,6 +192,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 4,
         settings: || json!({ "others": 0 }),
+        switches: &[],
     },
     // 100 hashes a call, as the console takes; nothing lists them.
     Documented {
@@ -189,6 +207,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // 100 a page; a removal is a call.
     Documented {
@@ -203,6 +222,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // One entry a write, 5,000 ids a removal.
     Documented {
@@ -217,6 +237,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({ "systems": ["windows"] }),
+        switches: &[],
     },
     // 500 a write (not documented; what every console is known to take), 5,000 uuids a removal.
     Documented {
@@ -231,6 +252,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 0,
         settings: || json!({}),
+        switches: &[],
     },
     // 5,000 a write; login and quota; activation and its status.
     Documented {
@@ -245,6 +267,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 2,
         settings: || json!({}),
+        switches: ACTIVE_AT_ONCE,
     },
     // The same.
     Documented {
@@ -259,6 +282,7 @@ pub(crate) const MECHANISMS: &[Documented] = &[
         times: 1,
         commit: 2,
         settings: || json!({}),
+        switches: ACTIVE_AT_ONCE,
     },
 ];
 
@@ -274,7 +298,7 @@ pub(crate) fn per_thousand(only: Option<&str>) -> Result<(), Failure> {
         if only.is_some_and(|name| name != connector.name && name != documented.mechanism) {
             continue;
         }
-        let mut fake = FakeProcess::start(connector.name, &(documented.settings)())?;
+        let mut fake = documented.fake()?;
         let configuration = fake.configuration.clone();
         let first = values(documented.kind, ENTRIES)?;
         // Each run as a new process would make it: it logs in again.

@@ -77,10 +77,15 @@ pub(crate) struct FakeProcess {
 }
 
 impl FakeProcess {
-    /// Starts it with settings of the fake's own.
-    pub(crate) fn start(connector: &str, settings: &Json) -> Result<Self, Failure> {
+    /// Starts it with settings and positions of switches of the fake's own.
+    pub(crate) fn start(
+        connector: &str,
+        settings: &Json,
+        switches: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
+        let options = json!({ "settings": settings, "switches": switches });
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["fake", connector, &settings.to_string()])
+            .args(["fake", connector, &options.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -114,7 +119,7 @@ impl Drop for FakeProcess {
 }
 
 /// The other side: the fake itself.
-pub(crate) fn serve(connector: &str, settings: &str) -> Result<(), Failure> {
+pub(crate) fn serve(connector: &str, given: &str) -> Result<(), Failure> {
     let connector = connectors()
         .into_iter()
         .find(|known| known.name == connector)
@@ -122,8 +127,13 @@ pub(crate) fn serve(connector: &str, settings: &str) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let mut given: Json = serde_json::from_str(given)?;
     let mut options = FakeOptions::plain(Clock::system());
-    options.settings = serde_json::from_str(settings)?;
+    options.settings = serde_json::from_value(given["settings"].take())?;
+    let switches: Vec<(String, String)> = serde_json::from_value(given["switches"].take())?;
+    for (name, position) in switches {
+        options.switches = options.switches.with(&name, &position);
+    }
     let fake = runtime.block_on((connector.fake)(options))?;
     println!("{}", json!([fake.server.url, fake.configuration]));
     for line in std::io::stdin().lines() {

@@ -1,15 +1,18 @@
 //! Whole runs with the documented rate limits on, beside the time that those limits take at least and a bare
 //! replay of the same calls.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use sdk::target::RateWindow;
+use serde_json::Value as Json;
+use url::form_urlencoded;
 
 use crate::Failure;
 use crate::calls::{Documented, MECHANISMS};
-use crate::fake::{FakeProcess, Seen, counted};
+use crate::fake::{Seen, counted};
 use crate::scene::{Scene, values};
 
 /// A whole run of so many new entries, as a user waits for it.
@@ -20,8 +23,7 @@ pub(crate) fn whole(connector: &str, mechanism: &str, entries: usize) -> Result<
         .ok_or("no such mechanism")?;
     let known = (documented.connector)();
     let values = values(documented.kind, entries)?;
-    let settings = (documented.settings)();
-    let mut fake = FakeProcess::start(connector, &settings)?;
+    let mut fake = documented.fake()?;
     let mut scene = Scene::new(&known, mechanism, fake.configuration.clone())?;
     let run = scene.sync(&values, &mut fake)?;
     assert_eq!(run.written(), entries, "{:#?}", run.report);
@@ -41,7 +43,7 @@ pub(crate) fn whole(connector: &str, mechanism: &str, entries: usize) -> Result<
     for (call, count) in counted(&run.calls) {
         println!("    {count:>5} {call}");
     }
-    let replayed = replay(connector, &settings, &run.calls)?;
+    let replayed = replay(documented, &run.calls)?;
     let rate = known
         .mechanisms
         .iter()
@@ -58,42 +60,36 @@ pub(crate) fn whole(connector: &str, mechanism: &str, entries: usize) -> Result<
     Ok(())
 }
 
-/// The same calls to a new fake, one after the other, as fast as they are answered, by a client that reads
-/// the answers and does nothing with them.
-fn replay(
-    connector: &str,
-    settings: &serde_json::Value,
-    calls: &[Seen],
-) -> Result<Duration, Failure> {
-    let mut fake = FakeProcess::start(connector, settings)?;
+/// The same calls to a new fake, one after the other, as fast as they are answered, by a client that looks for
+/// nothing in the answers but what the next call has to repeat: a cursor, a session.
+fn replay(documented: &Documented, calls: &[Seen]) -> Result<Duration, Failure> {
+    let mut fake = documented.fake()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let url = fake.url.clone();
     let took = runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut given = Given::default();
         let start = Instant::now();
         for call in calls {
             let mut request = client.request(
                 Method::from_bytes(call.method.as_bytes())?,
-                format!("{url}{}?{}", call.path, call.query),
+                format!("{url}{}?{}", call.path, given.query(&call.query)),
             );
             for (name, value) in &call.headers {
                 if !["host", "content-length", "accept-encoding"].contains(&name.as_str()) {
-                    request = request.header(name, value);
+                    request = request.header(name, given.header(name, value));
                 }
             }
-            request
-                .body(call.body.clone())
-                .send()
-                .await?
-                .bytes()
-                .await?;
+            let response = request.body(call.body.clone()).send().await?;
+            given.take(response.headers());
+            given.answer = response.bytes().await?;
         }
         Ok::<Duration, Failure>(start.elapsed())
     })?;
-    // A cursor or a session of the first fake means nothing to this one, and its rate limits refuse what comes
-    // faster: such calls are answered sooner, so the replay takes longer than this at least.
+    // Its rate limits refuse what comes faster: such calls are answered sooner, so that the replay takes
+    // longer than this at least.
     let differ = fake
         .calls()?
         .iter()
@@ -106,29 +102,77 @@ fn replay(
     Ok(took)
 }
 
-/// The least time that the windows which count every call, or every call of a method, leave for these
-/// calls: as many at once as a window takes, then the next ones when it is free again.
-fn at_least(rate: &[RateWindow], calls: &[Seen]) -> Duration {
-    let mut by_class: BTreeMap<&str, u32> = BTreeMap::new();
-    for call in calls {
-        for class in ["*", class_of(call)] {
-            *by_class.entry(class).or_default() += 1;
-        }
-    }
-    rate.iter()
-        .filter_map(|window| {
-            let count = *by_class.get(window.class)?;
-            Some(window.per * (count.saturating_sub(1) / window.calls))
-        })
-        .max()
-        .unwrap_or_default()
+/// What the vendor gave and has to be given back.
+#[derive(Default)]
+struct Given {
+    answer: Bytes,
+    session: Option<String>,
 }
 
-/// The class of a call by its method, where a connector names its classes so.
+impl Given {
+    fn take(&mut self, headers: &HeaderMap) {
+        if let Some(cookie) = headers.get("set-cookie").and_then(|it| it.to_str().ok()) {
+            self.session = cookie.split(';').next().map(str::to_owned);
+        }
+    }
+
+    fn header<'a>(&'a self, name: &str, value: &'a str) -> &'a str {
+        match &self.session {
+            Some(session) if name == "cookie" => session,
+            _ => value,
+        }
+    }
+
+    /// The recorded query with the cursor of the answer before.
+    fn query(&self, recorded: &str) -> String {
+        const CURSORS: [(&str, &str); 2] = [
+            ("after=", "/meta/pagination/after"),
+            ("cursor=", "/pagination/nextCursor"),
+        ];
+        let part = |part: &str| -> String {
+            let cursor = CURSORS.iter().find(|(name, _)| part.starts_with(name));
+            let next = cursor.and_then(|(name, place)| {
+                let answer: Json = serde_json::from_slice(&self.answer).ok()?;
+                let next = answer.pointer(place)?.as_str()?;
+                let escaped: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                Some(format!("{name}{escaped}"))
+            });
+            next.unwrap_or_else(|| part.to_owned())
+        };
+        recorded.split('&').map(part).collect::<Vec<_>>().join("&")
+    }
+}
+
+/// The least time in which the windows let these calls through, one after the other, if the vendor answered at
+/// once.
+fn at_least(rate: &[RateWindow], calls: &[Seen]) -> Duration {
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    let mut now = Duration::ZERO;
+    for call in calls {
+        let class = class_of(call);
+        for window in rate.iter().filter(|it| ["*", class].contains(&it.class)) {
+            let before = times
+                .iter()
+                .rev()
+                .filter(|(class, _)| ["*", class].contains(&window.class))
+                .nth(window.calls as usize - 1);
+            if let Some((_, time)) = before {
+                now = now.max(*time + window.per);
+            }
+        }
+        times.push((class, now));
+    }
+    now
+}
+
+/// The class of a call, as connectors name them by method and path.
 fn class_of(call: &Seen) -> &'static str {
-    match call.method.as_str() {
-        "GET" => "read",
-        "DELETE" => "delete",
+    match (call.method.as_str(), call.path.rsplit('/').next()) {
+        (_, Some("authenticatedSession")) => "session",
+        (_, Some("activate")) => "activate",
+        ("GET", Some("advanced")) => "list",
+        ("GET", _) => "read",
+        ("DELETE", _) => "delete",
         _ => "write",
     }
 }

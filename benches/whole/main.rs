@@ -110,7 +110,7 @@ impl Measured {
 fn measure(connector: &Connector, mechanism: &str, values: &[Value]) -> Result<Measured, Failure> {
     let mut runs = Vec::new();
     for _ in 0..RUNS {
-        let mut fake = FakeProcess::start(connector.name, &json!({}))?;
+        let mut fake = FakeProcess::start(connector.name, &json!({}), &[])?;
         let scene = Scene::new(connector, mechanism, fake.configuration.clone())?;
         let first = scene.sync(values, &mut fake)?;
         assert_eq!(first.report.added, values.len(), "{:?}", first.report);

@@ -314,11 +314,11 @@ async fn several_windows_are_kept() {
     for _ in 0..5 {
         client.send(get()).await.unwrap();
     }
-    assert_eq!(environment.clock.elapsed(), Duration::from_secs(4));
+    assert_eq!(environment.clock.elapsed().as_secs(), 4);
     client.send(write(Safety::Once)).await.unwrap();
-    assert_eq!(environment.clock.elapsed(), Duration::from_secs(4));
+    assert_eq!(environment.clock.elapsed().as_secs(), 4);
     client.send(write(Safety::Once)).await.unwrap();
-    assert_eq!(environment.clock.elapsed(), Duration::from_secs(60));
+    assert_eq!(environment.clock.elapsed().as_secs(), 60);
 }
 
 /// Logs in through the client, and gives up a token that was refused.
