@@ -16,11 +16,11 @@ ARG FILES=build
 FROM ${RUST_IMAGE} AS build
 WORKDIR /source
 COPY . .
-# With its own C library inside. The target is named so that only what runs later is built so, not what the
+# With its own C library inside, and without symbols. The target is named so that only what runs later is built so, not what the
 # build itself runs.
 RUN set -eu; \
     host="$(rustc -vV | sed -n 's/^host: //p')"; \
-    RUSTFLAGS='-C target-feature=+crt-static' \
+    RUSTFLAGS='-C target-feature=+crt-static' CARGO_PROFILE_RELEASE_STRIP=symbols \
         cargo build --release --locked --bin cordon --target "$host" --target-dir /target; \
     install -D "/target/$host/release/cordon" /out/cordon; \
     install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
