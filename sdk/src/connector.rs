@@ -72,13 +72,37 @@ impl std::fmt::Debug for Connector {
 }
 
 /// A map from kind to mechanism, or one for all: the `mechanism` setting of a target.
+///
+/// The map may come as a text with JSON in it, because forms and environment variables know texts only; no
+/// mechanism has a name that begins as one.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[serde(from = "Given")]
+#[schemars(untagged)]
 pub enum MechanismChoice {
     /// One mechanism for every kind it takes.
     One(String),
     /// By kind; kinds that are not named are not sent.
     ByKind(BTreeMap<Kind, String>),
+}
+
+/// A [`MechanismChoice`] as it comes.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Text(String),
+    Map(BTreeMap<Kind, String>),
+}
+
+impl From<Given> for MechanismChoice {
+    fn from(given: Given) -> Self {
+        match given {
+            Given::Map(map) => Self::ByKind(map),
+            Given::Text(text) => match serde_json::from_str(&text) {
+                Ok(map) => Self::ByKind(map),
+                Err(_) => Self::One(text),
+            },
+        }
+    }
 }
 
 impl MechanismChoice {
@@ -127,6 +151,7 @@ mod tests {
         assert_eq!(kinds(Some(&map), "feed", true), Some(vec![Kind::Domain]));
         assert_eq!(kinds(Some(&map), "group", false), Some(vec![Kind::Ipv4]));
         assert_eq!(kinds(Some(&map), "ban", true), None);
+        assert_eq!(read(r#""{\"ipv4\":\"group\",\"domain\":\"feed\"}""#), map);
         let one = read(r#""ban""#);
         assert_eq!(kinds(Some(&one), "ban", false), Some(Vec::new()));
         assert_eq!(kinds(Some(&one), "feed", true), None);

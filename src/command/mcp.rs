@@ -110,10 +110,20 @@ async fn from_configuration(
             .hint("write a [targets.NAME] section, or start with --connector")
             .into());
     }
+    let deployments = &config.deployments;
     let connections = config
         .targets
         .into_iter()
-        .map(|(name, target)| Connection::new(name, target.connector, target.settings))
+        .map(|(name, target)| {
+            let protect = deployments
+                .values()
+                .filter(|it| it.targets.contains(&name))
+                .flat_map(|it| it.deployment.protect.iter().cloned())
+                .collect();
+            let mut connection = Connection::new(name, target.connector, target.settings);
+            connection.protect = protect;
+            connection
+        })
         .collect();
     Ok((connections, config.installation.to_string(), opened))
 }

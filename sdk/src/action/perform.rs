@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::collection::{
-    Location, Policy, ProtectionSettings, Reading, Skipped, SkippedReason, Source, SourceKind,
+    Location, Policy, ProtectionSettings, ReadContext, Reading, Skipped, SkippedReason, Source, SourceKind,
     sekoia,
 };
 use crate::connector::Connector;
@@ -229,16 +229,7 @@ async fn sync_collection(
     ) {
         (Some((source, default)), None, None) => {
             let mut deployment = Deployment::new(owner(common, setup, &default)?);
-            let read_context = crate::collection::ReadContext {
-                environment: context.environment.clone(),
-                now: context.environment.clock.now(),
-                size_limit: crate::collection::ReadContext::DEFAULT_SIZE_LIMIT,
-            };
-            let include = Read {
-                name: source.name.clone(),
-                result: source.read(&read_context).await,
-                remembered: true,
-            };
+            let include = read_source(&source, &context).await;
             deployment.include.push(source);
             (deployment, include)
         }
@@ -278,9 +269,31 @@ async fn sync_collection(
     let readings = Readings {
         include: vec![readings],
         exclude: exclude.into_iter().map(Read::from).collect(),
-        protect: Vec::new(),
+        protect: protects(&context).await,
     };
     Ok(sync::sync_readings(&deployment, readings, &setup.target, &context).await)
+}
+
+async fn read_source(source: &Source, context: &Context) -> Read {
+    let read_context = ReadContext {
+        environment: context.environment.clone(),
+        now: context.environment.clock.now(),
+        size_limit: ReadContext::DEFAULT_SIZE_LIMIT,
+    };
+    Read {
+        name: source.name.clone(),
+        result: source.read(&read_context).await,
+        remembered: true,
+    }
+}
+
+/// What must never be blocked, read or failed.
+async fn protects(context: &Context) -> Vec<Read> {
+    let mut all = Vec::new();
+    for source in &context.protect {
+        all.push(read_source(source, context).await);
+    }
+    all
 }
 
 /// The collection at Sekoia or at an address that the arguments name, with its default owner.
@@ -466,6 +479,14 @@ async fn batch(
 ) -> Result<Report> {
     let context = with_setup(context, setup, common)?;
     batch.exclude = kept_off(&common.exclude, "exclude")?.into_iter().collect();
+    for protect in protects(&context).await {
+        let reading = protect.result.map_err(|error| {
+            error
+                .with("protect", &protect.name)
+                .hint("nothing is done, because what must never be blocked is not known")
+        })?;
+        batch.protect.push(reading);
+    }
     batch.adopt = common.adopt;
     batch.protection = protection(setup);
     sync::push(batch, &setup.target, &context).await

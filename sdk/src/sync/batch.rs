@@ -25,6 +25,8 @@ pub struct Batch {
     pub reading: Reading,
     /// What must not be blocked.
     pub exclude: Vec<Reading>,
+    /// What must never be blocked.
+    pub protect: Vec<Reading>,
     /// The built-in protection.
     pub protection: ProtectionSettings,
     /// How long indicators without an end hold, by kind.
@@ -49,6 +51,7 @@ impl Batch {
             owner,
             reading,
             exclude: Vec::new(),
+            protect: Vec::new(),
             protection: ProtectionSettings::default(),
             default_validity: HashMap::new(),
             adopt: false,
@@ -75,7 +78,8 @@ pub async fn push(mut batch: Batch, target: &TargetGroup, context: &Context) -> 
     task.words = batch.words;
     task.objects_at = batch.objects_at;
     let excludes: Vec<&Reading> = batch.exclude.iter().collect();
-    task.rules = Rules::new(&excludes, &[], protection(&batch.protection)?, now);
+    let protects: Vec<&Reading> = batch.protect.iter().collect();
+    task.rules = Rules::new(&excludes, &protects, protection(&batch.protection)?, now);
     // Only a record names objects.
     if context.store.is_some() {
         task.include_names = batch

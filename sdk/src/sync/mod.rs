@@ -156,6 +156,9 @@ pub struct Context {
     pub attended: bool,
     /// For progress on a terminal.
     pub progress: Option<Progress>,
+    /// What one-shot actions must never block, beside what their configuration says: lists of the
+    /// deployments on the same target. What cannot be read refuses every addition.
+    pub protect: Vec<Source>,
     /// What path arguments may name; `None`: any file, as on the command line.
     pub files: Option<OpenFile>,
 }
@@ -171,6 +174,7 @@ impl Context {
             allow_mass_change: None,
             attended: false,
             progress: None,
+            protect: Vec::new(),
             files: None,
         }
     }

@@ -157,6 +157,15 @@ async fn act(offer: &Offer, arguments: Json, mut context: Context) -> Result<Out
     check(offer, &mut arguments)?;
     context.dry_run = offer.dry_run;
     let connection = &offer.connection;
+    if !context.environment.clock.offset().is_zero()
+        && !only_loopback(connection.connector, &arguments, &connection.configuration)
+    {
+        return Err(Error::input(
+            "with --clock nothing beyond this machine is reached",
+        )
+        .hint("start without --clock"));
+    }
+    context.protect.clone_from(&connection.protect);
     let _turn = connection.turn.lock().await;
     sdk::action::run(
         connection.connector,

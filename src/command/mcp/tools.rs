@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use sdk::Error;
 use sdk::action::ActionInfo;
+use sdk::collection::Source;
 use sdk::connector::Connector;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     pub(super) name: String,
     pub(super) connector: &'static Connector,
     pub(super) configuration: Json,
+    /// What must never be blocked there: the lists of every deployment on it.
+    pub(super) protect: Vec<Source>,
     pub(super) redactor: Redactor,
     /// One action at a time: each has its own limiter, the vendor counts them together.
     pub(super) turn: Mutex<()>,
@@ -40,6 +43,7 @@ impl Connection {
             name,
             connector,
             configuration,
+            protect: Vec::new(),
             redactor,
             turn: Mutex::new(()),
         }
