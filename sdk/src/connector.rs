@@ -77,7 +77,6 @@ impl std::fmt::Debug for Connector {
 /// mechanism has a name that begins as one.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(from = "Given")]
-#[schemars(untagged)]
 pub enum MechanismChoice {
     /// One mechanism for every kind it takes.
     One(String),
@@ -85,11 +84,14 @@ pub enum MechanismChoice {
     ByKind(BTreeMap<Kind, String>),
 }
 
-/// A [`MechanismChoice`] as it comes.
-#[derive(serde::Deserialize)]
+/// A map from kind to mechanism, or one for all: the `mechanism` setting of a target.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "MechanismChoice")]
 enum Given {
+    /// One mechanism for every kind it takes.
     Text(String),
+    /// By kind; kinds that are not named are not sent.
     Map(BTreeMap<Kind, String>),
 }
 

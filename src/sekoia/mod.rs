@@ -178,11 +178,8 @@ impl Session<'_> {
         let given = callback::given(&answer).filter(|_| known);
         match &given {
             Some(given) => {
-                for name in &names {
-                    if let Some(value) = given.get(name) {
-                        self.log.redactor.add_all(value);
-                    }
-                }
+                let schema = (self.connector.schema)().to_value();
+                self.log.redactor.add_given(&schema, &names, given);
             }
             None if known => self
                 .log

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use sdk::connector::Connector;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 /// A shorter secret is a word that texts have by chance.
 const SHORTEST: usize = 4;
@@ -98,6 +98,20 @@ impl Redactor {
             Json::Array(items) => items.iter().for_each(|item| self.add_all(item)),
             Json::Object(fields) => fields.values().for_each(|field| self.add_all(field)),
             Json::Null | Json::Bool(_) => {}
+        }
+    }
+
+    /// What the platform gave under these names. Not all of an object is secret: the names of devices have
+    /// to stay readable.
+    pub(crate) fn add_given(&mut self, schema: &Json, names: &[String], given: &Map<String, Json>) {
+        for name in names {
+            match given.get(name) {
+                Some(Json::String(text)) => self.add(text),
+                Some(value) => {
+                    self.add_secrets(schema, schema, &json!({ (name.as_str()): value }));
+                }
+                None => {}
+            }
         }
     }
 
@@ -251,6 +265,28 @@ mod tests {
         assert_eq!(
             configuration,
             json!({ "base_url": "mine", "client_secret": "new" })
+        );
+    }
+
+    #[test]
+    fn devices_behind_a_manager_keep_their_names() {
+        let connector = crate::connectors::find("fortinet").unwrap();
+        let schema = (connector.schema)().to_value();
+        let mut redactor = Redactor::default();
+        let given = json!({
+            "fortimanager": {
+                "url": "https://fmg.example.net",
+                "username": "svc-cordon",
+                "password": "password-of-it",
+                "adom": "emea",
+                "devices": [{ "name": "fw-paris", "vdom": "edge" }],
+            },
+            "sekoia_api_key": "key-of-sekoia",
+        });
+        redactor.add_given(&schema, &names(connector), given.as_object().unwrap());
+        assert_eq!(
+            redactor.text("emea/fw-paris/edge: password-of-it, key-of-sekoia"),
+            "emea/fw-paris/edge: [secret], [secret]"
         );
     }
 

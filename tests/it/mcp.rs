@@ -301,6 +301,30 @@ fn writing_is_offered_where_the_operator_allows_it() {
 }
 
 #[test]
+fn what_a_deployment_protects_is_blocked_by_no_tool() {
+    let falcon = Falcon::start();
+    crate::support::configure_falcon(
+        falcon.path(),
+        &falcon.fake.configuration,
+        "list = \"c2.txt\"",
+        "protect = [\"own\"]\n[collections.own]\nlist = \"own.txt\"",
+    );
+    write(falcon.path(), "own.txt", &format!("{SHA256}\n"));
+    let mut client = falcon.client(&["--allow-writes"]).begun();
+    let block = json!({ "values": [SHA256] });
+    for tool in ["falcon_block_dry_run", "falcon_block"] {
+        let report = client.done(tool, block.clone());
+        assert_eq!(report["skipped"]["protected"], 1, "{report}");
+        assert_eq!(report["added"], 0, "{report}");
+    }
+    std::fs::remove_file(falcon.path().join("own.txt")).unwrap();
+    let text = client.refused("falcon_block", block);
+    assert!(text.contains("must never be blocked"), "{text}");
+    assert_eq!(client.done("falcon_list_blocked", json!({}))["count"], 0);
+    client.end();
+}
+
+#[test]
 fn what_is_wrong_with_a_call_is_its_result() {
     let falcon = Falcon::start();
     let mut client = falcon.client(&["--allow-writes"]).begun();

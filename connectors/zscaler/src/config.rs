@@ -152,12 +152,7 @@ impl Config {
                 wrong("category_owner", "is no deployment's name").because(error)
             })?;
         }
-        let names: Vec<&str> = match &self.mechanism {
-            None => Vec::new(),
-            Some(MechanismChoice::One(name)) => vec![name],
-            Some(MechanismChoice::ByKind(map)) => map.values().map(String::as_str).collect(),
-        };
-        for name in names {
+        for (_, name) in MechanismChoice::named(self.mechanism.as_ref()) {
             if !MECHANISMS.iter().any(|known| known.mechanism == name) {
                 return Err(
                     Error::config(format!("zscaler: there is no mechanism {name:?}"))

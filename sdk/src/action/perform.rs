@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::collection::{
-    Location, Policy, ProtectionSettings, ReadContext, Reading, Skipped, SkippedReason, Source, SourceKind,
-    sekoia,
+    Location, Policy, ProtectionSettings, ReadContext, Reading, Skipped, SkippedReason, Source,
+    SourceKind, sekoia,
 };
 use crate::connector::Connector;
 use crate::error::{Error, Result};

@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::tools::{Offer, is_reserved};
-use crate::command::run::complain;
+use crate::command::run::{complain, only_loopback};
 use crate::config::schema;
 use crate::sekoia::coerce::coerce;
 use crate::told;
@@ -160,10 +160,10 @@ async fn act(offer: &Offer, arguments: Json, mut context: Context) -> Result<Out
     if !context.environment.clock.offset().is_zero()
         && !only_loopback(connection.connector, &arguments, &connection.configuration)
     {
-        return Err(Error::input(
-            "with --clock nothing beyond this machine is reached",
-        )
-        .hint("start without --clock"));
+        return Err(
+            Error::input("with --clock nothing beyond this machine is reached")
+                .hint("start without --clock"),
+        );
     }
     context.protect.clone_from(&connection.protect);
     let _turn = connection.turn.lock().await;
