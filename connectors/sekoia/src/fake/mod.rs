@@ -5,7 +5,8 @@
 //! `view-alerts`, `view-intakes`), `calls_per_minute`, `retry_after` (whether a refused call is told when to
 //! come back), `indicators` (so many more addresses in the first collection), `newest_first` (feeds set to
 //! that order), `search_status` (how searches among events end), `empty` (nothing there but the collections),
-//! `page_cap` (the longest page of objects, over the switch of that name).
+//! `page_cap` (the longest page of objects, over the switch of that name), `cursors` (whether a page names the
+//! next one at all; a proxy may drop the header).
 
 mod collections;
 mod events;
@@ -90,6 +91,7 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
             "search_status",
             "empty",
             "page_cap",
+            "cursors",
         ],
     )?;
     let settings = Settings {
@@ -100,6 +102,7 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
         newest_first: options.setting("newest_first", false)?,
         search_status: options.setting("search_status", 2)?,
         page_cap: options.setting("page_cap", None)?,
+        cursors: options.setting("cursors", true)?,
     };
     let now = options.clock.now();
     let mut world = World {
@@ -146,6 +149,7 @@ struct Settings {
     newest_first: bool,
     search_status: i64,
     page_cap: Option<usize>,
+    cursors: bool,
 }
 
 /// A running fake's community.

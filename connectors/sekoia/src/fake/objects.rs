@@ -105,6 +105,7 @@ impl Sekoia {
         let page = &wanted[first..(first + limit).min(wanted.len())];
         let is_last = first + page.len() == wanted.len();
         let cursor = match page.last() {
+            _ if !self.settings.cursors => None,
             None if self.is("end", "repeated-cursor") => ask.query("cursor").map(str::to_owned),
             None => None,
             // A time always stands for what may come after it.

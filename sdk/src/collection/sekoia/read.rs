@@ -4,6 +4,9 @@
 //! last object in base64: objects that share that time may then be cut apart by the end of a page, and
 //! whether the next page repeats them or leaves them out is not known. Where such a cursor comes and the
 //! next page repeats nothing, that time is read once more.
+//!
+//! Nor is it documented whether the last page names a next one. A page that names none and is exactly as long
+//! as a page may be was perhaps cut: what was modified last is then asked for once more.
 
 use std::mem;
 
@@ -32,6 +35,9 @@ const SEAM: [usize; 2] = [200, LIMIT];
 
 /// So many pages in a row without an object that was not seen before are a list without end.
 const IDLE_PAGES: usize = 20;
+
+/// What to do about an order that cannot be followed safely.
+const OLDEST_FIRST: &str = "set the feed's order to oldest first";
 
 /// What is read, for messages.
 const WHAT: &str = "the collection's objects";
@@ -116,6 +122,13 @@ enum Contents {
 }
 
 impl Seen {
+    fn oldest(&self) -> Option<DateTime<Utc>> {
+        match &self.contents {
+            Contents::Objects { oldest, .. } => *oldest,
+            Contents::Lines(_) => None,
+        }
+    }
+
     fn newest(&self) -> Option<DateTime<Utc>> {
         match &self.contents {
             Contents::Objects { newest, .. } => *newest,
@@ -212,17 +225,16 @@ impl Reader<'_> {
                 ))
                 .with("objects", before));
             }
-            let items = seen.items;
+            let (items, newest) = (seen.items, seen.newest());
             seam = Seam::after(seen);
             match next {
                 Next::Continue(next) => cursor = Some(next),
-                Next::End if items >= LIMIT => {
-                    return Err(Error::protocol(format!(
-                        "{WHAT}: the last page is as long as a page can be, and names no next one"
-                    ))
-                    .with("objects", pages.items()));
-                }
                 Next::End => {
+                    if items > 0 && !self.is_short(items, LIMIT) {
+                        self.confirm(newest)
+                            .await
+                            .map_err(|error| error.with("objects", pages.items()))?;
+                    }
                     self.reaches(total)?;
                     break;
                 }
@@ -234,9 +246,7 @@ impl Reader<'_> {
         };
         if self.unordered {
             reading.warnings.push(
-                "its objects do not come oldest first: what changes while it is read can be missed; \
-                 set the feed's order to oldest first"
-                    .to_owned(),
+                format!("its objects do not come oldest first: what changes while it is read can be missed; {OLDEST_FIRST}"),
             );
         }
         Ok(reading)
@@ -270,10 +280,41 @@ impl Reader<'_> {
         items < limit && (items < self.longest || !CAPS.contains(&items))
     }
 
+    /// Makes sure that a last page of a length at which pages are cut was not: whatever it left out was
+    /// modified no earlier than its newest object, and is asked for from there.
+    async fn confirm(&mut self, newest: Option<DateTime<Utc>>) -> Result<()> {
+        let unsure = || {
+            Error::protocol(format!(
+                "{WHAT}: the last page is exactly as long as a known limit, and names no next one"
+            ))
+        };
+        if matches!(self.objects, Objects::Text(_)) {
+            return Err(unsure().hint(
+                "text has no dates to ask by: read it as STIX objects, or look for a proxy that drops the header `Cursor`",
+            ));
+        }
+        if self.unordered {
+            return Err(unsure().hint(OLDEST_FIRST));
+        }
+        let newest = newest.ok_or_else(unsure)?;
+        let before = self.distinct();
+        let seen = self.page(From::After(just_before(newest)), LIMIT).await?;
+        // Only what holds the newest object again was understood as it was meant; and an answer that may
+        // itself be cut shows nothing.
+        let is_whole = seen.oldest().is_some_and(|oldest| oldest >= newest)
+            && self.is_short(seen.items, LIMIT)
+            && seen.cursor.as_deref().is_none_or(str::is_empty)
+            && seen.more != Some(true);
+        if is_whole && !self.unordered && self.distinct() == before {
+            Ok(())
+        } else {
+            Err(unsure())
+        }
+    }
+
     /// Reads once more what was modified at the instant of a seam.
     async fn close(&mut self, seam: &Seam, next: &Seen) -> Result<()> {
-        // Sekoia's times are written to the microsecond.
-        let before = seam.instant - TimeDelta::microseconds(1);
+        let before = just_before(seam.instant);
         for limit in SEAM {
             let seen = self.page(From::After(before), limit).await?;
             let beyond = match (&seen.contents, &next.contents) {
@@ -372,6 +413,11 @@ impl Reader<'_> {
             }
         })
     }
+}
+
+/// The last instant before this one; Sekoia's times are written to the microsecond.
+fn just_before(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant - TimeDelta::microseconds(1)
 }
 
 /// The time that a cursor is, if it is nothing else: as text, or in base64.
