@@ -255,6 +255,60 @@ async fn the_newest_first_is_read_and_warned_of() {
 }
 
 #[tokio::test]
+async fn the_newest_first_by_times_is_no_whole_beyond_one_page() {
+    for position in ["from-time", "after-time"] {
+        // On pages, at least with several at one time, something is lost.
+        for (count, at_once) in [(250, 30), (250, 1), (101, 101), (100, 30)] {
+            let switches = Switches::default().with("cursor", position);
+            let settings = [
+                ("newest_first", json!(true)),
+                ("page_cap", json!(100)),
+                ("empty", json!(true)),
+            ];
+            let rig = Rig::with(switches.clone(), &settings).await;
+            crowd(&rig, count, at_once);
+            let case = format!("{position}, {count}, {at_once} at once");
+            let error = match rig.read(COLLECTION).await {
+                Ok(reading) => panic!("{case}: {} indicators", reading.indicators.len()),
+                Err(error) => error,
+            };
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{case}: {error:?}");
+            if at_once < 100 {
+                assert!(
+                    error.hint_text().unwrap().contains("oldest first"),
+                    "{case}: {error:?}"
+                );
+            }
+            if count == 250 {
+                // Text has no dates, but its cursors are some.
+                let settings = [&settings[..], &[("indicators", json!(250))]].concat();
+                let rig = Rig::with(switches, &settings).await;
+                let error = rig.read_text(COLLECTION).await.unwrap_err();
+                assert!(
+                    error.hint_text().unwrap().contains("oldest first"),
+                    "{case}: {error:?}"
+                );
+            }
+        }
+        // On one page nothing can be.
+        let switches = Switches::default().with("cursor", position);
+        let rig = Rig::with(
+            switches,
+            &[("newest_first", json!(true)), ("empty", json!(true))],
+        )
+        .await;
+        crowd(&rig, 90, 30);
+        let reading = rig.read(COLLECTION).await.unwrap();
+        assert_eq!(
+            facts(&reading.indicators),
+            whole(&rig, COLLECTION),
+            "{position}"
+        );
+        assert!(reading.warnings[0].contains("oldest first"), "{position}");
+    }
+}
+
+#[tokio::test]
 async fn the_newest_version_of_an_object_wins_across_pages() {
     let rig = Rig::with(
         Switches::default(),

@@ -70,6 +70,8 @@ pub(in crate::collection) async fn read(
         longest: 0,
         newest: None,
         unordered: false,
+        told: None,
+        fresh: 0,
     };
     reader
         .all(name)
@@ -94,6 +96,10 @@ struct Reader<'a> {
     /// The newest object so far.
     newest: Option<DateTime<Utc>>,
     unordered: bool,
+    /// The last cursor that was nothing but a time.
+    told: Option<DateTime<Utc>>,
+    /// Pages that held something new.
+    fresh: usize,
 }
 
 /// Where to read on.
@@ -194,6 +200,9 @@ impl Reader<'_> {
                 Some(cursor) => From::Cursor(cursor),
             };
             let seen = self.page(from, LIMIT).await?;
+            let is_fresh = self.distinct() > before;
+            self.fresh += usize::from(is_fresh);
+            self.can_follow()?;
             if let Some(seam) = seam.take() {
                 if !seam.is_covered_by(&seen) {
                     self.close(&seam, &seen).await?;
@@ -214,11 +223,7 @@ impl Reader<'_> {
                 has_more: seen.more,
             })?;
             let total = seen.total;
-            idle = if self.distinct() > before {
-                0
-            } else {
-                idle + 1
-            };
+            idle = if is_fresh { 0 } else { idle + 1 };
             if idle > IDLE_PAGES {
                 return Err(Error::protocol(format!(
                     "{WHAT}: pages that hold nothing new follow each other"
@@ -250,6 +255,20 @@ impl Reader<'_> {
             );
         }
         Ok(reading)
+    }
+
+    /// Where a page may end inside one time, the next one is sure to begin before that time is over, or what
+    /// lies between is asked for; where the newest come first neither can be told.
+    fn can_follow(&self) -> Result<()> {
+        let is_cut = self.fresh > 1 || !self.is_short(self.longest, LIMIT);
+        if self.unordered && self.told.is_some() && is_cut {
+            return Err(Error::protocol(format!(
+                "{WHAT}: they do not come oldest first, and what lies between two pages can be lost"
+            ))
+            .with("objects", self.distinct())
+            .hint(OLDEST_FIRST));
+        }
+        Ok(())
     }
 
     /// Objects so far, as far as they can be told apart.
@@ -369,6 +388,10 @@ impl Reader<'_> {
         let seen = self.take(response.body, told)?;
         if !is_seam {
             self.longest = self.longest.max(seen.items);
+            if let Some(told) = seen.cursor.as_deref().and_then(bare_time) {
+                self.unordered |= self.told.is_some_and(|before| told < before);
+                self.told = Some(told);
+            }
             if let Contents::Objects { oldest, newest } = &seen.contents {
                 self.unordered |= matches!((self.newest, oldest), (Some(before), Some(oldest)) if *oldest < before);
                 self.newest = self.newest.max(*newest);
