@@ -86,7 +86,7 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
         call.context,
     )
     .await?;
-    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context)?;
     let alert = writer.api.alert(alert_id).await?;
     // It goes into the search's text: nothing but a plain id may.
     let short_id = plain_id(&alert.short_id, "the alert's short id")

@@ -49,7 +49,7 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
         call.context,
     )
     .await?;
-    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context)?;
     let mut done: Vec<String> = Vec::new();
     for text in &arguments.indicators {
         match Observable::parse(text, None) {

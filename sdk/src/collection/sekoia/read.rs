@@ -345,9 +345,7 @@ impl Reader<'_> {
                 }
                 (Contents::Lines(_), Contents::Objects { .. }) => false,
             };
-            let whole =
-                seen.items < limit && (seen.items < self.longest || !CAPS.contains(&seen.items));
-            if beyond || whole {
+            if beyond || self.is_short(seen.items, limit) {
                 return Ok(());
             }
         }
