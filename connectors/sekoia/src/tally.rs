@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use sdk::Error;
 use sdk::collection::Rule;
 use sdk::collection::sekoia::CollectionId;
 use sdk::indicator::Kind;
+use sdk::ownership::Owner;
 use sdk::report::{
-    ChangeReport, Detail, DeviceReport, LeftOut, Removed, Report, Requests, SkippedCounts,
-    SourceReport, Status, Verified,
+    ChangeReport, Detail, DeviceReport, Report, Requests, SourceReport, Status, Verified,
 };
 use sdk::sync::Context;
+use sdk::{Error, Result};
 
 use crate::api::Api;
 use crate::observable::Observable;
@@ -27,43 +27,19 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing done yet.
-    pub(crate) fn new(id: CollectionId, dry_run: bool, context: &Context) -> Self {
-        let none = Removed::default();
-        Self {
+    ///
+    /// # Errors
+    /// None that a collection's id can cause.
+    pub(crate) fn new(id: CollectionId, dry_run: bool, context: &Context) -> Result<Self> {
+        let owner = Owner::new(&id.owner())?;
+        Ok(Self {
             report: Report {
-                run: uuid::Uuid::now_v7().to_string(),
-                status: Status::Ok,
-                target: "sekoia".to_owned(),
-                mechanism: String::new(),
                 owner: id.to_string(),
-                dry_run,
-                sources: Vec::new(),
-                added: 0,
-                updated: 0,
-                renewed: 0,
-                adopted: 0,
-                unchanged: 0,
-                failed: 0,
-                removed: none,
-                skipped: SkippedCounts::default(),
-                effect: sdk::report::EffectCounts::default(),
-                changes: Vec::new(),
-                details: Vec::new(),
-                left_out: LeftOut::default(),
-                devices: Vec::new(),
-                requests: Requests::default(),
-                verified: Verified::NotChecked,
-                held: None,
-                warnings: Vec::new(),
-                error: None,
-                hint: None,
-                duration_ms: 0,
-                exit_code: None,
-                named: serde_json::Map::new(),
+                ..Report::new("sekoia", String::new(), &owner, dry_run)
             },
             started: context.environment.clock.elapsed(),
             error: None,
-        }
+        })
     }
 
     pub(crate) fn source(&mut self, name: String, indicators: usize) {

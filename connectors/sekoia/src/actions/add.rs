@@ -72,7 +72,7 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
         call.context,
     )
     .await?;
-    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context)?;
     let mut observables = Vec::with_capacity(texts.len());
     for text in &texts {
         match Observable::parse(text, arguments.indicator_type) {

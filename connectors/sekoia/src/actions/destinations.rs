@@ -32,10 +32,9 @@ const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 /// Whether events at the very first and last instant of an alert are found is not documented.
 const MARGIN: TimeDelta = TimeDelta::hours(1);
 
-/// A search's status: not started, running, ended well. Any other is an end that is not.
+/// A search's status: not started, running. Any other is an end; which of them are good ones is not documented.
 const WAITING: i64 = 0;
 const RUNNING: i64 = 1;
-const DONE: i64 = 2;
 
 /// Sekoia's own default for addresses.
 const fn default_valid_for() -> u32 {
@@ -87,7 +86,7 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
         call.context,
     )
     .await?;
-    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context)?;
     let alert = writer.api.alert(alert_id).await?;
     // It goes into the search's text: nothing but a plain id may.
     let short_id = plain_id(&alert.short_id, "the alert's short id")
@@ -165,18 +164,19 @@ async fn destinations(
         },
     )
     .await?;
-    if status != DONE {
-        return Err(Error::new(
+    // An event always has fields: a search without any is one that failed, or that found no event of an alert
+    // that has some.
+    field_values(api, &job).await?.ok_or_else(|| {
+        Error::new(
             ErrorKind::Unavailable,
-            format!("the search among the alert's events ended with status {status}"),
+            format!("the search among the alert's events ended with status {status} and no fields"),
         )
-        .hint("run the action again"));
-    }
-    field_values(api, &job).await
+        .hint("run the action again, and look whether the alert's events are still kept")
+    })
 }
 
-/// The values of the field, read until it is found or every field was seen.
-async fn field_values(api: &Api, job: &str) -> Result<Vec<String>> {
+/// The values of the field, read until it is found or every field was seen; `None` where there is no field at all.
+async fn field_values(api: &Api, job: &str) -> Result<Option<Vec<String>>> {
     let mut pages = Pages::new("the fields of the search", None);
     let mut offset = 0;
     let mut values: Vec<String> = Vec::new();
@@ -193,7 +193,7 @@ async fn field_values(api: &Api, job: &str) -> Result<Vec<String>> {
             }
         }
         if found {
-            return Ok(values);
+            return Ok(Some(values));
         }
         offset += page.items.len();
         let ends = page.items.is_empty() || page.total.is_some_and(|total| offset as u64 >= total);
@@ -205,7 +205,7 @@ async fn field_values(api: &Api, job: &str) -> Result<Vec<String>> {
             has_more: None,
         })?;
         if next == Next::End {
-            return Ok(values);
+            return Ok((offset > 0).then_some(values));
         }
     }
 }

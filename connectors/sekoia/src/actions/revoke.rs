@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use sdk::action::{Call, FailOn, Outcome};
-use sdk::{Error, Result};
+use sdk::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -49,16 +49,24 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
         call.context,
     )
     .await?;
-    let mut tally = Tally::new(writer.id, writer.dry_run, call.context);
+    let mut tally = Tally::new(writer.id, writer.dry_run, call.context)?;
     let mut done: Vec<String> = Vec::new();
     for text in &arguments.indicators {
         match Observable::parse(text, None) {
-            Ok(observable) => by_value(&writer, &observable, &mut done, &mut tally).await,
+            Ok(observable) => match tally.stopped() {
+                Some(stop) => tally.failed(&observable, "not-sent", &not_sent(&stop)),
+                None => by_value(&writer, &observable, &mut done, &mut tally).await,
+            },
             Err(message) => tally.unreadable(text, &message),
         }
     }
     for id in ids {
-        if !done.contains(&id) {
+        if done.contains(&id) {
+            continue;
+        }
+        if let Some(stop) = tally.stopped() {
+            tally.failed_of(&id, None, "not-sent", &not_sent(&stop));
+        } else {
             by_id(&writer, &id, &mut tally).await;
             done.push(id);
         }
@@ -102,7 +110,7 @@ async fn by_value(
         Ok(found) => found,
         Err(error) => {
             tally.failed(observable, "unread", &error.to_string());
-            tally.fail(error);
+            stop_by(error, tally);
             return;
         }
     };
@@ -131,6 +139,10 @@ async fn by_value(
             0 => String::new(),
             others => format!(", and {others} more values of the same indicator with it"),
         };
+        if let Some(stop) = tally.stopped() {
+            tally.failed(observable, "not-sent", &not_sent(&stop));
+            continue;
+        }
         done.push(indicator.id.clone());
         if writer.dry_run {
             let message = format!("{} would be revoked{also}", indicator.id);
@@ -139,21 +151,57 @@ async fn by_value(
         }
         match writer.api.revoke(writer.id, &indicator.id).await {
             Ok(true) => tally.revoked(&value, kind, &format!("{} was revoked{also}", indicator.id)),
-            Ok(false) => {
-                let message = format!("{} was gone when it was to be revoked", indicator.id);
-                tally.nothing_to_revoke(&value, kind, "not-there", &message);
-            }
+            Ok(false) => gone(writer, observable, &indicator.id, &also, tally).await,
             Err(error) => {
-                tally.failed_of(
-                    &value,
-                    kind,
-                    "refused",
-                    &format!("{}: {error}", indicator.id),
-                );
-                tally.fail(error);
+                tally.failed(observable, "refused", &format!("{}: {error}", indicator.id));
+                stop_by(error, tally);
             }
         }
     }
+}
+
+/// What became of an indicator that was there and then was not. Sekoia may say so of a revoked one, and it
+/// may be this run that revoked it: where the first answer was lost the request is sent again.
+async fn gone(
+    writer: &Writer<'_>,
+    observable: &Observable,
+    id: &str,
+    also: &str,
+    tally: &mut Tally,
+) {
+    let (value, kind) = (observable.to_string(), observable.kind());
+    let found = match writer.api.search(writer.id, observable).await {
+        Ok(found) => found,
+        Err(error) => {
+            let message =
+                format!("{id} was gone when it was to be revoked, or is revoked: {error}");
+            tally.failed(observable, "unknown", &message);
+            stop_by(error, tally);
+            return;
+        }
+    };
+    match found.iter().find(|it| it.id == id).map(|it| it.revoked) {
+        Some(Some(true)) => tally.revoked(&value, kind, &format!("{id} was revoked{also}")),
+        Some(_) => {
+            let message = format!("Sekoia says that {id} is not there, and it is");
+            tally.failed(observable, "not-taken", &message);
+        }
+        None => {
+            let message = format!("{id} was gone when it was to be revoked");
+            tally.nothing_to_revoke(&value, kind, "not-there", &message);
+        }
+    }
+}
+
+/// Nothing more is sent after this, unless it was about one indicator alone.
+fn stop_by(error: Error, tally: &mut Tally) {
+    if error.kind() != ErrorKind::Rejected {
+        tally.fail(error);
+    }
+}
+
+fn not_sent(stop: &str) -> String {
+    format!("not sent: {stop}")
 }
 
 async fn by_id(writer: &Writer<'_>, id: &str, tally: &mut Tally) {
@@ -174,7 +222,7 @@ async fn by_id(writer: &Writer<'_>, id: &str, tally: &mut Tally) {
         }
         Err(error) => {
             tally.failed_of(id, None, "refused", &error.to_string());
-            tally.fail(error);
+            stop_by(error, tally);
         }
     }
 }

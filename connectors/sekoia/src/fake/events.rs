@@ -111,14 +111,14 @@ impl Sekoia {
     }
 
     pub(super) fn job(&self, uuid: &str) -> Reply {
-        let ends = self.settings.search_status;
+        let ends = self.positions.number("search-status");
         let mut world = self.world();
         let Some(job) = world.jobs.iter_mut().find(|job| job.uuid == uuid) else {
             return Reply::error(404, "NOT_FOUND", "no such search");
         };
         let status = match job.asked {
             0 => 0,
-            1 => 1,
+            _ if job.asked == 1 || self.settings.endless_search => 1,
             _ => ends,
         };
         job.asked += 1;
@@ -139,7 +139,8 @@ impl Sekoia {
             return Reply::error(404, "NOT_FOUND", "no such search");
         };
         // A search that has not ended has found nothing yet.
-        let fields: &[Json] = if job.asked > 2 { &job.fields } else { &[] };
+        let has_ended = job.asked > 2 && !self.settings.endless_search;
+        let fields: &[Json] = if has_ended { &job.fields } else { &[] };
         let first = offset.min(fields.len());
         let page = &fields[first..(first + limit).min(fields.len())];
         Reply::json(200, json!({ "items": page, "total": fields.len() }))

@@ -4,8 +4,9 @@
 //! Settings: `api_key`, `rights` (of `view-collections`, `manage-collections`, `read-objects`,
 //! `view-alerts`, `view-intakes`), `calls_per_minute`, `retry_after` (whether a refused call is told when to
 //! come back), `indicators` (so many more addresses in the first collection), `newest_first` (feeds set to
-//! that order), `search_status` (how searches among events end), `empty` (nothing there but the collections),
-//! `page_cap` (the longest page of objects, over the switch of that name).
+//! that order), `endless_search` (searches among events never end), `empty` (nothing there but the collections),
+//! `page_cap` (the longest page of objects, over the switch of that name), `cursors` (whether a page names the
+//! next one at all; a proxy may drop the header).
 
 mod collections;
 mod events;
@@ -87,9 +88,10 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
             "retry_after",
             "indicators",
             "newest_first",
-            "search_status",
+            "endless_search",
             "empty",
             "page_cap",
+            "cursors",
         ],
     )?;
     let settings = Settings {
@@ -98,8 +100,9 @@ pub async fn start_with(options: FakeOptions) -> Result<(Fake, Arc<Sekoia>)> {
         calls_per_minute: options.setting("calls_per_minute", usize::MAX)?,
         retry_after: options.setting("retry_after", true)?,
         newest_first: options.setting("newest_first", false)?,
-        search_status: options.setting("search_status", 2)?,
+        endless_search: options.setting("endless_search", false)?,
         page_cap: options.setting("page_cap", None)?,
+        cursors: options.setting("cursors", true)?,
     };
     let now = options.clock.now();
     let mut world = World {
@@ -144,8 +147,9 @@ struct Settings {
     calls_per_minute: usize,
     retry_after: bool,
     newest_first: bool,
-    search_status: i64,
+    endless_search: bool,
     page_cap: Option<usize>,
+    cursors: bool,
 }
 
 /// A running fake's community.

@@ -55,11 +55,11 @@ impl Sekoia {
                     self.start(cursor)
                         .ok_or_else(|| Reply::bad("cursor is not one"))?,
                 ),
-                None => after.map(Start::After),
+                None => None,
             };
-            Ok((limit, revoked, skip_expired, start))
+            Ok((limit, revoked, skip_expired, after, start))
         })();
-        let (limit, revoked, skip_expired, start) = match parsed {
+        let (limit, revoked, skip_expired, after, start) = match parsed {
             Ok(parsed) => parsed,
             Err(reply) => return reply,
         };
@@ -81,8 +81,10 @@ impl Sekoia {
             .iter()
             .filter(|row| revoked || !row.revoked)
             .filter(|row| !skip_expired || !row.is_expired(now, bound))
+            .filter(|row| after.is_none_or(|after| row.modified > after))
             .collect();
-        let wanted: Vec<&Row> = if self.settings.newest_first {
+        let newest_first = self.settings.newest_first;
+        let wanted: Vec<&Row> = if newest_first {
             wanted.into_iter().rev().collect()
         } else {
             wanted
@@ -99,12 +101,19 @@ impl Sekoia {
                     behind
                 }
             }
+            Some(Start::From(time)) if newest_first => {
+                wanted.partition_point(|row| row.modified > time)
+            }
             Some(Start::From(time)) => wanted.partition_point(|row| row.modified < time),
+            Some(Start::After(time)) if newest_first => {
+                wanted.partition_point(|row| row.modified >= time)
+            }
             Some(Start::After(time)) => wanted.partition_point(|row| row.modified <= time),
         };
         let page = &wanted[first..(first + limit).min(wanted.len())];
         let is_last = first + page.len() == wanted.len();
         let cursor = match page.last() {
+            _ if !self.settings.cursors => None,
             None if self.is("end", "repeated-cursor") => ask.query("cursor").map(str::to_owned),
             None => None,
             // A time always stands for what may come after it.
@@ -114,9 +123,7 @@ impl Sekoia {
             {
                 None
             }
-            Some(_) if self.settings.newest_first => {
-                Some(STANDARD.encode(format!("at|{}", first + page.len())))
-            }
+            Some(_) if newest_first => Some(STANDARD.encode(format!("at|{}", first + page.len()))),
             Some(last) => Some(STANDARD.encode(format!(
                 "{}|{}",
                 last.modified.to_rfc3339_opts(SecondsFormat::Micros, true),

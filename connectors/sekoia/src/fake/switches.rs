@@ -119,6 +119,12 @@ pub(super) const SWITCHES: &[Switch] = &[
         "passed-over",
     ),
     switch(
+        "search-status",
+        "the status of a search among events that has ended",
+        &["2", "3", "10"],
+        "3",
+    ),
+    switch(
         "field-cap",
         "the longest page of a search's fields, whatever is asked for",
         &["1000", "10"],

@@ -139,14 +139,20 @@ async fn what_fails_never_looks_like_success() {
         (Status::Partial, 1, 1)
     );
 
-    // An answer that was lost is asked for again: revoking twice is revoking.
-    let rig = Rig::new().await;
-    rig.fake
-        .server
-        .fault(Fault::new(FaultAction::ResetAfter).on("DELETE", ""));
-    let report = rig.report(REVOKE, values(&["1.2.3.10"])).await;
-    assert_eq!(report.status, Status::Ok);
-    assert_eq!(rig.end(COLLECTION, "1.2.3.10"), None);
+    // An answer that was lost is asked for again: revoking twice is revoking, whatever Sekoia says then.
+    for position in ["204", "404"] {
+        let rig = Rig::switched("revoked-again", position).await;
+        rig.fake
+            .server
+            .fault(Fault::new(FaultAction::ResetAfter).on("DELETE", ""));
+        let report = rig.report(REVOKE, values(&["1.2.3.10"])).await;
+        assert_eq!(
+            (report.status, report.removed.revoked, report.unchanged),
+            (Status::Ok, 1, 0),
+            "{position}: {report:?}"
+        );
+        assert_eq!(rig.end(COLLECTION, "1.2.3.10"), None);
+    }
 
     let rig = Rig::new().await;
     rig.sekoia.delete(COLLECTION);
@@ -158,6 +164,94 @@ async fn what_fails_never_looks_like_success() {
             ErrorKind::Input
         );
     }
+}
+
+#[tokio::test]
+async fn not_there_is_looked_after() {
+    // Sekoia says that it is not there, and goes on listing it.
+    let rig = Rig::new().await;
+    let not_there = || Fault::status(404).on("DELETE", "").times(usize::MAX);
+    rig.fake.server.fault(not_there());
+    let report = rig.report(REVOKE, values(&["1.2.3.10"])).await;
+    assert_eq!((report.status, report.failed), (Status::Failed, 1));
+    assert_eq!(outcome(&report, "1.2.3.10").1, "not-taken");
+
+    // Nor can be told what became of it.
+    let rig = Rig::new().await;
+    rig.fake.server.fault(not_there());
+    rig.fake
+        .server
+        .fault(Fault::status(403).on("GET", "term=").after(1));
+    let report = rig.report(REVOKE, values(&["1.2.3.10", "1.2.3.14"])).await;
+    assert_eq!((report.status, report.failed), (Status::Failed, 2));
+    assert_eq!(outcome(&report, "1.2.3.10").1, "unknown");
+    assert_eq!(outcome(&report, "1.2.3.14").1, "not-sent");
+
+    // Somebody deletes it in between.
+    let rig = Rig::new().await;
+    rig.fake.server.fault(not_there());
+    rig.fake.server.fault(
+        Fault::answer(200, r#"{"items":[]}"#)
+            .on("GET", "term=")
+            .after(1),
+    );
+    let report = rig.report(REVOKE, values(&["1.2.3.10"])).await;
+    assert_eq!((report.status, report.unchanged), (Status::Ok, 1));
+    assert_eq!(outcome(&report, "1.2.3.10").1, "not-there");
+}
+
+#[tokio::test]
+async fn what_is_refused_for_all_is_asked_for_once() {
+    let asked = ["1.2.3.10", "1.2.3.14", "1.2.3.18"];
+    let nobody = "indicator--00000000-0000-4000-8000-00000000dead";
+    for (status, kind) in [
+        (401, ErrorKind::Auth),
+        (403, ErrorKind::Denied),
+        (429, ErrorKind::RateLimited),
+    ] {
+        let refuse = |method, path| {
+            Fault::new(FaultAction::Answer {
+                status,
+                headers: vec![("retry-after".to_owned(), "86400".to_owned())],
+                body: "{}".to_owned(),
+            })
+            .on(method, path)
+            .times(usize::MAX)
+        };
+        for (fault, first, wanted) in [
+            (refuse("GET", "term="), "unread", (1, 0)),
+            (refuse("DELETE", ""), "refused", (1, 1)),
+        ] {
+            let rig = Rig::new().await;
+            rig.fake.server.fault(fault);
+            let mut arguments = values(&asked);
+            arguments["indicator_ids"] = json!([nobody]);
+            let report = rig.report(REVOKE, arguments).await;
+            let log = &rig.fake.server.log;
+            let searches = log.count(|call| call.query.contains("term="));
+            assert_eq!((searches, rig.writes()), wanted, "{status}: {report:?}");
+            assert_eq!(
+                (report.status, report.failed),
+                (Status::Failed, 4),
+                "{status}"
+            );
+            assert_eq!(outcome(&report, asked[0]).1, first, "{status}");
+            for rest in [asked[1], asked[2], nobody] {
+                assert_eq!(outcome(&report, rest).1, "not-sent", "{status}");
+            }
+            let exit = sdk::Error::new(kind, "").exit_code();
+            assert_eq!(report.exit_code(), exit, "{status}");
+        }
+    }
+    // What is refused of one alone stops nothing.
+    let rig = Rig::new().await;
+    rig.fake.server.fault(Fault::status(400).on("DELETE", ""));
+    let report = rig.report(REVOKE, values(&asked)).await;
+    assert_eq!(
+        (report.status, report.failed, report.removed.revoked),
+        (Status::Partial, 1, 3),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 //! last object in base64: objects that share that time may then be cut apart by the end of a page, and
 //! whether the next page repeats them or leaves them out is not known. Where such a cursor comes and the
 //! next page repeats nothing, that time is read once more.
+//!
+//! Nor is it documented whether the last page names a next one. A page that names none and is exactly as long
+//! as a page may be was perhaps cut: what was modified last is then asked for once more.
 
 use std::mem;
 
@@ -32,6 +35,9 @@ const SEAM: [usize; 2] = [200, LIMIT];
 
 /// So many pages in a row without an object that was not seen before are a list without end.
 const IDLE_PAGES: usize = 20;
+
+/// What to do about an order that cannot be followed safely.
+const OLDEST_FIRST: &str = "set the feed's order to oldest first";
 
 /// What is read, for messages.
 const WHAT: &str = "the collection's objects";
@@ -64,6 +70,8 @@ pub(in crate::collection) async fn read(
         longest: 0,
         newest: None,
         unordered: false,
+        told: None,
+        fresh: 0,
     };
     reader
         .all(name)
@@ -88,6 +96,10 @@ struct Reader<'a> {
     /// The newest object so far.
     newest: Option<DateTime<Utc>>,
     unordered: bool,
+    /// The last cursor that was nothing but a time.
+    told: Option<DateTime<Utc>>,
+    /// Pages that held something new.
+    fresh: usize,
 }
 
 /// Where to read on.
@@ -116,6 +128,13 @@ enum Contents {
 }
 
 impl Seen {
+    fn oldest(&self) -> Option<DateTime<Utc>> {
+        match &self.contents {
+            Contents::Objects { oldest, .. } => *oldest,
+            Contents::Lines(_) => None,
+        }
+    }
+
     fn newest(&self) -> Option<DateTime<Utc>> {
         match &self.contents {
             Contents::Objects { newest, .. } => *newest,
@@ -181,6 +200,9 @@ impl Reader<'_> {
                 Some(cursor) => From::Cursor(cursor),
             };
             let seen = self.page(from, LIMIT).await?;
+            let is_fresh = self.distinct() > before;
+            self.fresh += usize::from(is_fresh);
+            self.can_follow()?;
             if let Some(seam) = seam.take() {
                 if !seam.is_covered_by(&seen) {
                     self.close(&seam, &seen).await?;
@@ -201,28 +223,23 @@ impl Reader<'_> {
                 has_more: seen.more,
             })?;
             let total = seen.total;
-            idle = if self.distinct() > before {
-                0
-            } else {
-                idle + 1
-            };
+            idle = if is_fresh { 0 } else { idle + 1 };
             if idle > IDLE_PAGES {
                 return Err(Error::protocol(format!(
                     "{WHAT}: pages that hold nothing new follow each other"
                 ))
                 .with("objects", before));
             }
-            let items = seen.items;
+            let (items, newest) = (seen.items, seen.newest());
             seam = Seam::after(seen);
             match next {
                 Next::Continue(next) => cursor = Some(next),
-                Next::End if items >= LIMIT => {
-                    return Err(Error::protocol(format!(
-                        "{WHAT}: the last page is as long as a page can be, and names no next one"
-                    ))
-                    .with("objects", pages.items()));
-                }
                 Next::End => {
+                    if items > 0 && !self.is_short(items, LIMIT) {
+                        self.confirm(newest)
+                            .await
+                            .map_err(|error| error.with("objects", pages.items()))?;
+                    }
                     self.reaches(total)?;
                     break;
                 }
@@ -234,12 +251,24 @@ impl Reader<'_> {
         };
         if self.unordered {
             reading.warnings.push(
-                "its objects do not come oldest first: what changes while it is read can be missed; \
-                 set the feed's order to oldest first"
-                    .to_owned(),
+                format!("its objects do not come oldest first: what changes while it is read can be missed; {OLDEST_FIRST}"),
             );
         }
         Ok(reading)
+    }
+
+    /// Where a page may end inside one time, the next one is sure to begin before that time is over, or what
+    /// lies between is asked for; where the newest come first neither can be told.
+    fn can_follow(&self) -> Result<()> {
+        let is_cut = self.fresh > 1 || !self.is_short(self.longest, LIMIT);
+        if self.unordered && self.told.is_some() && is_cut {
+            return Err(Error::protocol(format!(
+                "{WHAT}: they do not come oldest first, and what lies between two pages can be lost"
+            ))
+            .with("objects", self.distinct())
+            .hint(OLDEST_FIRST));
+        }
+        Ok(())
     }
 
     /// Objects so far, as far as they can be told apart.
@@ -270,10 +299,41 @@ impl Reader<'_> {
         items < limit && (items < self.longest || !CAPS.contains(&items))
     }
 
+    /// Makes sure that a last page of a length at which pages are cut was not: whatever it left out was
+    /// modified no earlier than its newest object, and is asked for from there.
+    async fn confirm(&mut self, newest: Option<DateTime<Utc>>) -> Result<()> {
+        let unsure = || {
+            Error::protocol(format!(
+                "{WHAT}: the last page is exactly as long as a known limit, and names no next one"
+            ))
+        };
+        if matches!(self.objects, Objects::Text(_)) {
+            return Err(unsure().hint(
+                "text has no dates to ask by: read it as STIX objects, or look for a proxy that drops the header `Cursor`",
+            ));
+        }
+        if self.unordered {
+            return Err(unsure().hint(OLDEST_FIRST));
+        }
+        let newest = newest.ok_or_else(unsure)?;
+        let before = self.distinct();
+        let seen = self.page(From::After(just_before(newest)), LIMIT).await?;
+        // Only what holds the newest object again was understood as it was meant; and an answer that may
+        // itself be cut shows nothing.
+        let is_whole = seen.oldest().is_some_and(|oldest| oldest >= newest)
+            && self.is_short(seen.items, LIMIT)
+            && seen.cursor.as_deref().is_none_or(str::is_empty)
+            && seen.more != Some(true);
+        if is_whole && !self.unordered && self.distinct() == before {
+            Ok(())
+        } else {
+            Err(unsure())
+        }
+    }
+
     /// Reads once more what was modified at the instant of a seam.
     async fn close(&mut self, seam: &Seam, next: &Seen) -> Result<()> {
-        // Sekoia's times are written to the microsecond.
-        let before = seam.instant - TimeDelta::microseconds(1);
+        let before = just_before(seam.instant);
         for limit in SEAM {
             let seen = self.page(From::After(before), limit).await?;
             let beyond = match (&seen.contents, &next.contents) {
@@ -285,9 +345,7 @@ impl Reader<'_> {
                 }
                 (Contents::Lines(_), Contents::Objects { .. }) => false,
             };
-            let whole =
-                seen.items < limit && (seen.items < self.longest || !CAPS.contains(&seen.items));
-            if beyond || whole {
+            if beyond || self.is_short(seen.items, limit) {
                 return Ok(());
             }
         }
@@ -328,6 +386,10 @@ impl Reader<'_> {
         let seen = self.take(response.body, told)?;
         if !is_seam {
             self.longest = self.longest.max(seen.items);
+            if let Some(told) = seen.cursor.as_deref().and_then(bare_time) {
+                self.unordered |= self.told.is_some_and(|before| told < before);
+                self.told = Some(told);
+            }
             if let Contents::Objects { oldest, newest } = &seen.contents {
                 self.unordered |= matches!((self.newest, oldest), (Some(before), Some(oldest)) if *oldest < before);
                 self.newest = self.newest.max(*newest);
@@ -372,6 +434,11 @@ impl Reader<'_> {
             }
         })
     }
+}
+
+/// The last instant before this one; Sekoia's times are written to the microsecond.
+fn just_before(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant - TimeDelta::microseconds(1)
 }
 
 /// The time that a cursor is, if it is nothing else: as text, or in base64.
