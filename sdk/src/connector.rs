@@ -86,7 +86,7 @@ pub enum MechanismChoice {
 }
 
 /// A [`MechanismChoice`] as it comes.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum Given {
     Text(String),

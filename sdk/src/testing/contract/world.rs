@@ -279,6 +279,7 @@ impl World {
             actor: "contract suite".to_owned(),
             allow_mass_change: order.allow,
             progress: None,
+            protect: Vec::new(),
             files: None,
             attended: false,
         };
