@@ -191,3 +191,19 @@ fn activate_changes_publishes_what_is_pending_and_waits_for_it() {
     assert_eq!(again.results()["status"], "ACTIVE", "{again:?}");
     assert_eq!(activations(&stage), 1, "nothing is pending");
 }
+
+#[test]
+fn activate_changes_minds_a_pause_and_other_runs() {
+    let stage = tenant();
+    stage.post("/fake/stage?entry=host-9.cordon-contract.com", &[]);
+    let activate = |store| stage.act("zscaler_activate_changes", &json!({}), store);
+    let view = activate(&stage.paused()).unwrap();
+    assert_eq!(view["status"], "PENDING", "{view}");
+    assert!(
+        view["warning"].as_str().unwrap().contains("maintenance"),
+        "{view}"
+    );
+    let error = activate(&stage.busy(&stage.key())).unwrap_err();
+    assert!(error.to_string().contains("another run"), "{error}");
+    assert_eq!(activations(&stage), 0);
+}
