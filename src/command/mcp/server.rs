@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::tools::{Offer, is_reserved};
-use crate::command::run::complain;
+use crate::command::run::{complain, only_loopback};
 use crate::config::schema;
 use crate::sekoia::coerce::coerce;
 use crate::told;
