@@ -406,7 +406,7 @@ fn delete_item_minds_a_pause_other_runs_and_the_ledger() {
     assert_eq!(recorded(), 1);
 
     let ids = json!({ "ids": [id_on(&made, "linux")] });
-    let delete = |store| {
+    let delete = |store: &Arc<MemoryStore>| {
         stage
             .act("sentinelone_blocklist_delete_item", &ids, store)
             .unwrap()
