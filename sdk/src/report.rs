@@ -124,11 +124,16 @@ pub struct Report {
     pub exit_code: Option<u8>,
 }
 
+/// The id of a new run.
+pub fn run_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
 impl Report {
     /// A report of nothing yet.
     pub fn new(target: &str, mechanism: String, owner: &Owner, dry_run: bool) -> Self {
         Self {
-            run: uuid::Uuid::now_v7().to_string(),
+            run: run_id(),
             status: Status::Ok,
             target: target.to_owned(),
             mechanism,
@@ -160,8 +165,21 @@ impl Report {
         }
     }
 
-    /// Adds another run on the same target to this one; the worse status stands.
+    /// Whether anything is as it should be, because of this run or before it.
+    fn did_something(&self) -> bool {
+        let entries = self.added + self.updated + self.renewed + self.adopted + self.unchanged;
+        entries + self.removed.total() > 0
+    }
+
+    /// Adds another run on the same target to this one; the worse status stands. Failed is only what did
+    /// nothing in either.
     pub fn merge(&mut self, other: Self) {
+        let failures = [self.status, other.status]
+            .iter()
+            .filter(|status| **status == Status::Failed)
+            .count();
+        let only_partly =
+            failures == 1 || failures == 2 && (self.did_something() || other.did_something());
         self.added += other.added;
         self.updated += other.updated;
         self.renewed += other.renewed;
@@ -218,6 +236,9 @@ impl Report {
             self.error = other.error;
             self.hint = other.hint;
             self.exit_code = other.exit_code;
+        }
+        if only_partly {
+            self.status = Status::Partial;
         }
     }
 
@@ -387,4 +408,46 @@ pub struct HeldReport {
     pub why: String,
     /// How many by reason.
     pub by_reason: BTreeMap<String, usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(status: Status, added: usize) -> Report {
+        let owner = Owner::new("acme").unwrap();
+        let mut report = Report::new("edge", "feed".to_owned(), &owner, false);
+        report.status = status;
+        report.added = added;
+        if status == Status::Failed {
+            report.error = Some("the device is away".to_owned());
+            report.exit_code = Some(75);
+        }
+        report
+    }
+
+    #[test]
+    fn failed_is_only_what_did_nothing() {
+        use Status::{Failed, Held, Ok, Partial};
+        for (first, second, expected) in [
+            ((Ok, 1), (Failed, 0), Partial),
+            ((Failed, 0), (Ok, 1), Partial),
+            ((Failed, 0), (Held, 0), Partial),
+            ((Failed, 0), (Partial, 1), Partial),
+            ((Failed, 1), (Failed, 0), Partial),
+            ((Failed, 0), (Failed, 1), Partial),
+            ((Failed, 0), (Failed, 0), Failed),
+            ((Ok, 1), (Ok, 0), Ok),
+            ((Ok, 1), (Held, 0), Held),
+        ] {
+            let mut merged = report(first.0, first.1);
+            merged.merge(report(second.0, second.1));
+            assert_eq!(merged.status, expected, "{first:?} {second:?}");
+            let failed = first.0 == Failed || second.0 == Failed;
+            assert_eq!(merged.error.is_some(), failed, "{first:?} {second:?}");
+        }
+        let mut both = report(Failed, 0);
+        both.merge(report(Failed, 0));
+        assert_eq!(both.exit_code(), 75);
+    }
 }

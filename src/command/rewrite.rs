@@ -101,8 +101,8 @@ fn read(file: &Path) -> Result<String, Error> {
 }
 
 fn rewrite(text: &str) -> Result<Rewritten, Error> {
-    // Also bounds the depth for what follows.
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
+    // Also bounds the depth for what follows, which skipping over the values would not.
+    serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
         Error::input(format!("the playbook is not JSON: {error}"))
             .hint("export it from the playbook editor as JSON")
     })?;
@@ -294,7 +294,9 @@ mod tests {
             let error = rewrite(text).unwrap_err();
             assert!(error.hint_text().unwrap().contains("JSON"), "{text:?}");
         }
-        let deep = "[".repeat(100_000);
-        assert!(rewrite(&deep).is_err());
+        for (open, close) in [("[", ""), ("[", "]"), ("{\"a\":", "}")] {
+            let deep = open.repeat(100_000) + "1" + &close.repeat(100_000);
+            assert!(rewrite(&deep).is_err(), "{open}");
+        }
     }
 }

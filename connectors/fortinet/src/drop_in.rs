@@ -10,13 +10,14 @@ use sdk::action::{Action, ActionInfo, Call, FailOn, Outcome, Setup, drop_in, sch
 use sdk::indicator::Kind;
 use sdk::ownership::Owner;
 use sdk::report::{ChangeReport, Detail, DeviceReport, Report, Status};
+use sdk::sync::{self, Context};
 use sdk::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::api::Verdict;
 use crate::config::Config;
-use crate::target::Connection;
+use crate::target::{self, Connection};
 
 /// Address objects, and groups of them.
 pub(crate) static ACTIONS: &[Action] = &[
@@ -112,10 +113,39 @@ enum Done {
     Foreign,
 }
 
+/// What these actions write, in leases and reports.
+const OBJECTS: &str = "address-object";
+
+/// A firewall, and what leases and pauses know it by.
+struct Firewall {
+    connection: Connection,
+    /// Its host and VDOM.
+    device: String,
+    /// Of these actions' own lease.
+    key: String,
+    /// Of every mechanism's pause, and of these actions'.
+    pauses: Vec<String>,
+}
+
+impl Firewall {
+    fn new(connection: Connection, account: &str) -> Self {
+        let device = format!("{}/{}", connection.host, connection.vdom);
+        let key = |mechanism| target::key((account, &device), mechanism).to_string();
+        let mechanisms = target::MECHANISMS.iter().map(|known| known.mechanism);
+        Self {
+            pauses: mechanisms.chain([OBJECTS]).map(key).collect(),
+            key: key(OBJECTS),
+            connection,
+            device,
+        }
+    }
+}
+
 /// One run over all firewalls.
 struct Run {
     setup: Setup,
-    firewalls: Vec<Connection>,
+    context: Context,
+    firewalls: Vec<Firewall>,
     report: Report,
     started: std::time::Duration,
     clock: sdk::Clock,
@@ -136,7 +166,10 @@ impl Run {
         let firewalls = config
             .endpoints()?
             .iter()
-            .map(|endpoint| Connection::new(&config, endpoint, &setup.environment))
+            .map(|endpoint| {
+                let connection = Connection::new(&config, endpoint, &setup.environment)?;
+                Ok(Firewall::new(connection, &endpoint.account))
+            })
             .collect::<Result<Vec<_>>>()?;
         if firewalls.is_empty() {
             return Err(Error::config("`firewalls` is empty").hint(
@@ -144,9 +177,18 @@ impl Run {
             ));
         }
         let owner = owner(common, &setup)?;
-        let dry = common.dry_run || call.context.dry_run;
+        let context = Context {
+            dry_run: common.dry_run || call.context.dry_run,
+            ..call.context.clone()
+        };
         Ok(Self {
-            report: Report::new(&setup.target.name, "address-object".to_owned(), &owner, dry),
+            report: Report::new(
+                &setup.target.name,
+                OBJECTS.to_owned(),
+                &owner,
+                context.dry_run,
+            ),
+            context,
             started: clock.elapsed(),
             setup,
             firewalls,
@@ -160,6 +202,28 @@ impl Run {
 
     fn installation(&self) -> &str {
         &self.setup.environment.installation
+    }
+
+    /// Whether nothing may be sent to a firewall, because of a dry run or a pause.
+    async fn is_dry(&mut self, firewall: &Firewall) -> Result<bool> {
+        let paused = sync::paused(&self.setup.target.name, &firewall.pauses, &self.context).await?;
+        let dry = self.context.dry_run || paused.is_some();
+        if let Some(warning) = paused
+            && !self.report.warnings.contains(&warning)
+        {
+            self.report.warnings.push(warning);
+        }
+        Ok(dry)
+    }
+
+    /// Does `work` while no other run of these actions is at work on the firewall.
+    async fn alone<T>(
+        &self,
+        firewall: &Firewall,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let close = firewall.connection.close();
+        sync::alone(&firewall.key, &self.report.run, &self.context, work, close).await
     }
 
     /// Notes what became of a value on a firewall.
@@ -241,14 +305,14 @@ impl Run {
         let (failed, all) = (failed.count(), self.report.devices.len());
         self.report.status = match failed {
             0 => Status::Ok,
-            _ if failed < all => Status::Partial,
+            _ if failed < all || self.report.added + self.report.updated > 0 => Status::Partial,
             _ => Status::Failed,
         };
         if failed > 0 {
             self.report.error = Some(format!("{failed} of {all} firewalls failed"));
         }
         for firewall in &self.firewalls {
-            let calls = firewall.calls();
+            let calls = firewall.connection.calls();
             self.report.requests.read += calls.read;
             self.report.requests.write += calls.write;
             self.report.requests.retried += calls.retried;

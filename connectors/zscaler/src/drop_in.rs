@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, drop_in, schema, set_up};
-use sdk::report::Report;
+use sdk::report::{Report, run_id};
+use sdk::sync::{self, Context};
 use sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -113,11 +114,14 @@ struct Activate {
 /// What an activation came to.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Activated {
-    /// `ACTIVE`, or with `dry_run` `PENDING`.
+    /// `ACTIVE`; with `dry_run`, or while the tenant is paused, `PENDING` where anything is.
     status: &'static str,
     /// What was pending before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pending: Option<String>,
+    /// What people should know: that the tenant is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 async fn push(mut call: Call<'_>) -> Result<Outcome> {
@@ -185,8 +189,15 @@ async fn activate(call: Call<'_>) -> Result<Outcome> {
     let staged = target
         .staged()
         .ok_or_else(|| Error::internal("a mechanism that stages nothing"))?;
-    let dry = arguments.dry_run || call.context.dry_run;
-    let activated = async {
+    let context = Context {
+        dry_run: arguments.dry_run || call.context.dry_run,
+        ..call.context.clone()
+    };
+    let members = setup.target.members.iter();
+    let keys: Vec<String> = members.map(|it| it.target.key().to_string()).collect();
+    let work = async {
+        let warning = sync::paused(&setup.target.name, &keys, &context).await?;
+        let dry = context.dry_run || warning.is_some();
         target.open().await?;
         let pending = staged.pending().await?;
         if pending.is_some() && !dry {
@@ -199,11 +210,13 @@ async fn activate(call: Call<'_>) -> Result<Outcome> {
                 "ACTIVE"
             },
             pending: pending.map(|pending| pending.what),
+            warning,
         })
-    }
-    .await;
-    target.close().await;
-    serde_json::to_value(activated?)
+    };
+    let key = target.key().to_string();
+    let run = run_id();
+    let activated = sync::alone(&key, &run, &context, work, target.close()).await?;
+    serde_json::to_value(activated)
         .map(Outcome::View)
         .map_err(|error| Error::internal("the result is not JSON").because(error))
 }

@@ -10,6 +10,7 @@ use crate::report::{HeldReport, Verified};
 use crate::store::LedgerRow;
 use crate::target::{Calls, Foreign, Proof, Scope};
 
+use super::alone::{alone, paused};
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
 use super::stage::{Enforced, Stage};
@@ -50,20 +51,8 @@ pub(super) async fn run(
     let mut device = DeviceRun::default();
     let before = member.target.calls();
     let key = member.target.key().to_string();
-    let result = match checks::lease(&key, run_id, context).await {
-        Ok(()) => {
-            let result = tokio::select! {
-                result = steps(task, member, target_name, run_id, context, &mut device) => result,
-                lost = checks::keep_lease(&key, run_id, context) => Err(lost),
-            };
-            member.target.close().await;
-            match checks::unlease(&key, run_id, context).await {
-                Ok(()) => result,
-                Err(error) => result.and(Err(error)),
-            }
-        }
-        Err(error) => Err(error),
-    };
+    let work = steps(task, member, target_name, run_id, context, &mut device);
+    let result = alone(&key, run_id, context, work, member.target.close()).await;
     device.error = result.err();
     let after = member.target.calls();
     device.calls = Calls {
@@ -87,13 +76,9 @@ async fn steps(
     let key = target.key().to_string();
     let store = context.store.as_ref();
     checks::check_possible(task, capabilities, context)?;
-    let paused = checks::paused(target_name, &key, context).await?;
+    let paused = paused(target_name, std::slice::from_ref(&key), context).await?;
     device.dry = context.dry_run || paused.is_some();
-    if let Some(reason) = paused {
-        device.warnings.push(format!(
-            "{target_name} is paused, nothing is sent: {reason}"
-        ));
-    }
+    device.warnings.extend(paused);
 
     let facts = target.open().await?;
     let now = context.environment.clock.now();

@@ -3,6 +3,7 @@
 //! Read collections, compile the deployment, and on each device: list, plan, guard, record intent, apply,
 //! commit, settle, read back, report. No vendor name in it.
 
+mod alone;
 mod batch;
 mod checks;
 mod device;
@@ -31,6 +32,7 @@ use crate::report::Report;
 use crate::store::Store;
 use crate::target::Target;
 
+pub use alone::{alone, paused};
 pub use batch::{Batch, push};
 pub(crate) use ledger::{proving, recalled};
 pub(crate) use task::note_reading;

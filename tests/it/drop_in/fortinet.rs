@@ -266,3 +266,95 @@ fn dry_run_shows_and_makes_nothing() {
     );
     assert_eq!(at(&stage, 0, "address/a"), Json::Null);
 }
+
+#[test]
+fn an_object_of_two_owners_carries_both_marks() {
+    let stage = firewalls();
+    let arguments = |deployment: &str, comment: &str| {
+        json!({
+            "name": "two", "ip": "45.83.0.1", "deployment": deployment, "comment": comment,
+        })
+    };
+    let add = |arguments: &Json| stage.play("fortigate_add_ip_address", arguments);
+    add(&arguments("zeta", "case 7"));
+    let played = add(&arguments("acme", ""));
+    assert_eq!(played.results()["updated"], 2, "{played:?}");
+    let comment = at(&stage, 0, "address/two")["comment"].to_string();
+    let place = |text: &str| comment.find(text).unwrap_or_else(|| panic!("{comment}"));
+    assert!(place(";acme;") < place(";zeta;") && place(";zeta;") < place("case 7"));
+    for owner in ["acme", "zeta"] {
+        let again = add(&arguments(owner, ""));
+        assert_eq!(again.results()["unchanged"], 2, "{again:?}");
+        assert_eq!(again.results()["requests"]["write"], 0, "{again:?}");
+    }
+}
+
+#[test]
+fn a_group_that_got_a_part_of_its_members_is_partial() {
+    let stage = firewalls();
+    for (name, ip) in [("a", "45.83.0.1"), ("b", "45.83.0.2")] {
+        stage.play(
+            "fortigate_add_ip_address",
+            &json!({ "name": name, "ip": ip }),
+        );
+    }
+    let add = |members: Json| {
+        let arguments = json!({ "name": "g", "member": members });
+        stage.play("fortigate_add_group_address", &arguments)
+    };
+    add(json!(["a"]));
+    let played = add(json!(["b", "nobody"]));
+    let report = played.results();
+    assert_eq!(
+        (&report["status"], &report["added"]),
+        (&json!("partial"), &json!(2)),
+        "{report}"
+    );
+    assert_eq!(members(&stage, 0, "addrgrp/g"), ["a", "b"]);
+    assert!(add(json!(["nobody"])).error().contains("firewalls failed"));
+}
+
+#[test]
+fn objects_and_groups_mind_a_pause_and_other_runs() {
+    let stage = firewalls();
+    stage.play(
+        "fortigate_add_ip_address",
+        &json!({ "name": "a", "ip": "45.83.0.1" }),
+    );
+    let mut key = stage.key();
+    key.mechanism = "address-object";
+    for (action, arguments, path) in [
+        (
+            "fortigate_add_ip_address",
+            json!({ "name": "b", "ip": "45.83.0.2" }),
+            "address/b",
+        ),
+        (
+            "fortigate_add_group_address",
+            json!({ "name": "g", "member": ["a"] }),
+            "addrgrp/g",
+        ),
+    ] {
+        let report = stage.act(action, &arguments, &stage.paused()).unwrap();
+        assert_eq!(report["added"], 2, "{report}");
+        assert_eq!(report["warnings"].as_array().unwrap().len(), 1, "{report}");
+        assert!(
+            report["warnings"][0]
+                .as_str()
+                .unwrap()
+                .contains("maintenance"),
+            "{report}"
+        );
+        assert_eq!(at(&stage, 0, path), Json::Null);
+        let report = stage.act(action, &arguments, &stage.busy(&key)).unwrap();
+        assert_eq!(report["status"], "partial", "{report}");
+        let error = report["devices"][0]["error"].as_str().unwrap();
+        assert!(error.contains("another run"), "{report}");
+        assert_eq!(at(&stage, 0, path), Json::Null);
+        assert_ne!(
+            at(&stage, 1, path),
+            Json::Null,
+            "the other firewall is free"
+        );
+    }
+}

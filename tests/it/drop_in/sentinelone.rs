@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use sdk::Clock;
-use sdk::fake::FakeOptions;
+use sdk::fake::{FakeOptions, Fault};
 use sdk::indicator::Kind;
+use sdk::store::{MemoryStore, Store as _};
 use serde_json::{Value as Json, json};
 
 use super::stage::{Stage, file, in_days, object, sample, sha256};
@@ -284,4 +287,151 @@ fn blocklist_delete_item_takes_only_what_is_ours_alone() {
         let played = stage.play("sentinelone_blocklist_delete_item", &none);
         assert!(played.error().contains("ids"), "{played:?}");
     }
+}
+
+/// The id of the entry that a run made or has on a system.
+fn id_on(report: &Json, system: &str) -> String {
+    let data = report["data"].as_array().unwrap();
+    let entry = data.iter().find(|entry| entry["osType"] == system);
+    let entry = entry.unwrap_or_else(|| panic!("{report}"));
+    entry["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_adopted_item_is_not_deleted_and_blocks_no_other_system() {
+    let options = FakeOptions::plain(Clock::system()).set("systems", json!(["windows"]));
+    let stage = Stage::start_with(sentinelone::connector(), &["api_token"], options);
+    stage.by_hand("blocklist", Kind::Sha256, &sha256(0));
+    let create = |system: &str, adopt: bool| {
+        let arguments = json!({ "os_type": system, "sha_256": sha256(0), "adopt": adopt });
+        stage.play("sentinelone_blocklist_create_item", &arguments)
+    };
+    let adopted = create("windows", true);
+    assert_eq!(adopted.results()["adopted"], 1, "{adopted:?}");
+
+    let ids = json!({ "ids": [id_on(adopted.results(), "windows")], "fail_on": "never" });
+    let played = stage.play("sentinelone_blocklist_delete_item", &ids);
+    let report = played.results();
+    assert_eq!(report["data"]["affected"], 0, "{report}");
+    assert_eq!(report["skipped"]["foreign"], 1, "{report}");
+    let message = report["details"][0]["message"].as_str().unwrap();
+    assert!(message.contains("unblock"), "{report}");
+    assert_eq!(systems(&stage), ["windows"]);
+
+    let played = create("linux", false);
+    assert!(
+        played.error().contains("not blocked on linux"),
+        "{played:?}"
+    );
+    assert_eq!(systems(&stage), ["windows"]);
+
+    let unblock = json!({ "values": [sha256(0)] });
+    stage.play("unblock", &unblock).results();
+    assert_eq!(systems(&stage), ["windows"], "it is given back");
+}
+
+#[test]
+fn owners_on_different_systems_leave_each_others_items() {
+    let stage = console();
+    let create = |system: &str, deployment: &str| {
+        let arguments = json!({
+            "os_type": system, "sha_256": sha256(0), "deployment": deployment,
+        });
+        stage.play("sentinelone_blocklist_create_item", &arguments)
+    };
+    create("windows_legacy", "manual").results();
+    let played = create("windows", "acme");
+    let warning = played.results()["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("manual on windows_legacy"), "{played:?}");
+    let both = ["windows", "windows_legacy"];
+    assert_eq!(systems(&stage), both);
+    for (system, owner) in [("windows", "acme"), ("windows_legacy", "manual")] {
+        let again = create(system, owner);
+        assert_eq!(again.results()["unchanged"], 1, "{again:?}");
+        assert_eq!(again.results()["requests"]["write"], 0, "{again:?}");
+    }
+    let unblock = json!({ "values": [sha256(0)], "deployment": "acme" });
+    stage.play("unblock", &unblock).results();
+    assert_eq!(
+        systems(&stage),
+        both,
+        "nothing of manual's goes, and nothing comes"
+    );
+    let unblock = json!({ "values": [sha256(0)], "deployment": "manual" });
+    stage.play("unblock", &unblock).results();
+    assert!(systems(&stage).is_empty());
+}
+
+#[test]
+fn what_was_written_is_told_where_the_blocklist_cannot_be_read_afterwards() {
+    let stage = console();
+    let create = |number: usize| {
+        let arguments = json!({ "os_type": "linux", "sha_256": sha256(number) });
+        stage.play("sentinelone_blocklist_create_item", &arguments)
+    };
+    create(0).results();
+    let reads = stage.bodies("GET", "/restrictions").len();
+    let fault = Fault::status(403).on("GET", "/restrictions");
+    stage
+        .fake
+        .server
+        .fault(fault.after(reads - 1).times(usize::MAX));
+    let played = create(1);
+    let report = played.results();
+    assert_eq!(
+        (&report["added"], &report["data"]),
+        (&json!(1), &json!([])),
+        "{report}"
+    );
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("could not be read afterwards"),
+        "{report}"
+    );
+}
+
+#[test]
+fn delete_item_minds_a_pause_other_runs_and_the_ledger() {
+    let mut stage = console();
+    stage.configuration["mechanism"] = json!("blocklist");
+    let key = stage.key();
+    let store = Arc::new(MemoryStore::new());
+    let act = |action: &str, arguments: Json| stage.act(action, &arguments, &store).unwrap();
+    let mut made = json!({});
+    for system in ["linux", "windows"] {
+        let arguments = json!({ "os_type": system, "sha_256": sha256(0) });
+        made = act("sentinelone_blocklist_create_item", arguments);
+    }
+    let recorded = || stage.wait(store.ledger(&key.to_string())).unwrap().len();
+    assert_eq!(recorded(), 1);
+
+    let ids = json!({ "ids": [id_on(&made, "linux")] });
+    let delete = |store: &Arc<MemoryStore>| {
+        stage
+            .act("sentinelone_blocklist_delete_item", &ids, store)
+            .unwrap()
+    };
+    let report = delete(&stage.paused());
+    assert!(
+        report["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("maintenance"),
+        "{report}"
+    );
+    let report = delete(&stage.busy(&key));
+    assert!(
+        report["error"].as_str().unwrap().contains("another run"),
+        "{report}"
+    );
+    assert_eq!(report["status"], "failed", "{report}");
+    assert_eq!(systems(&stage), ["linux", "windows"]);
+
+    let report = delete(&store);
+    assert_eq!(report["data"]["affected"], 1, "{report}");
+    assert_eq!(recorded(), 1, "it is blocked on windows");
+    let ids = json!({ "ids": [id_on(&made, "windows")] });
+    act("sentinelone_blocklist_delete_item", ids);
+    assert_eq!(recorded(), 0);
+    assert!(systems(&stage).is_empty());
 }

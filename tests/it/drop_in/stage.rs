@@ -1,10 +1,16 @@
 //! A fake vendor in this process, and actions of the real binary run on it as a playbook does.
 
 use chrono::{TimeDelta, Utc};
+use std::sync::Arc;
+
 use sdk::Clock;
-use sdk::connector::Connector;
+use sdk::action::Outcome;
+use sdk::connector::{Connector, Environment};
 use sdk::fake::{Fake, FakeOptions};
 use sdk::indicator::{Kind, Value};
+use sdk::store::{MemoryStore, Store};
+use sdk::sync::Context;
+use sdk::target::TargetKey;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
@@ -105,6 +111,61 @@ impl Stage {
         Played {
             end: platform.end(),
         }
+    }
+
+    /// Runs an action in this process, as the operator does with its store.
+    pub(crate) fn act(
+        &self,
+        action: &str,
+        arguments: &Json,
+        store: &Arc<MemoryStore>,
+    ) -> sdk::Result<Json> {
+        let mut context = Context::new(Environment::new(Clock::system()));
+        context.store = Some(Arc::clone(store) as Arc<dyn Store>);
+        let configuration = self.configuration.clone();
+        let outcome = self.runtime.block_on(sdk::action::run(
+            &self.connector,
+            action,
+            arguments.clone(),
+            configuration,
+            &context,
+        ))?;
+        Ok(match outcome {
+            Outcome::Report(report) => serde_json::to_value(report).unwrap(),
+            Outcome::View(view) => view,
+        })
+    }
+
+    /// What leases and ledgers know the configuration's first device by.
+    pub(crate) fn key(&self) -> TargetKey {
+        let environment = Environment::new(Clock::system());
+        let configuration = self.configuration.clone();
+        let setup = sdk::action::set_up(&self.connector, configuration, &environment).unwrap();
+        setup.target.members[0].target.key().clone()
+    }
+
+    /// A store in which somebody paused the connector's target.
+    pub(crate) fn paused(&self) -> Arc<MemoryStore> {
+        let store = Arc::new(MemoryStore::new());
+        let key = format!("pause/{}", self.connector.name);
+        self.wait(store.set(&key, Some("maintenance"))).unwrap();
+        store
+    }
+
+    /// A store in which another run is at work on a target.
+    pub(crate) fn busy(&self, key: &TargetKey) -> Arc<MemoryStore> {
+        let store = Arc::new(MemoryStore::new());
+        let (now, key) = (Utc::now(), key.to_string());
+        let until = now + TimeDelta::minutes(3);
+        assert!(
+            self.wait(store.lease(&key, "another run", now, until))
+                .unwrap()
+        );
+        store
+    }
+
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// What the vendor acts on and we made there, as `kind:value`, sorted.

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use sdk::indicator::Kind;
+use sdk::store::MemoryStore;
 use serde_json::json;
 
 use super::stage::{Stage, in_days, object, sample};
@@ -190,4 +193,20 @@ fn activate_changes_publishes_what_is_pending_and_waits_for_it() {
     let again = stage.play("zscaler_activate_changes", &json!({}));
     assert_eq!(again.results()["status"], "ACTIVE", "{again:?}");
     assert_eq!(activations(&stage), 1, "nothing is pending");
+}
+
+#[test]
+fn activate_changes_minds_a_pause_and_other_runs() {
+    let stage = tenant();
+    stage.post("/fake/stage?entry=host-9.cordon-contract.com", &[]);
+    let activate = |store: &Arc<MemoryStore>| stage.act("zscaler_activate_changes", &json!({}), store);
+    let view = activate(&stage.paused()).unwrap();
+    assert_eq!(view["status"], "PENDING", "{view}");
+    assert!(
+        view["warning"].as_str().unwrap().contains("maintenance"),
+        "{view}"
+    );
+    let error = activate(&stage.busy(&stage.key())).unwrap_err();
+    assert!(error.to_string().contains("another run"), "{error}");
+    assert_eq!(activations(&stage), 0);
 }

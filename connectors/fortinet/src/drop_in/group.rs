@@ -50,21 +50,18 @@ pub(super) async fn add(mut call: Call<'_>) -> Result<Outcome> {
     let mark = container_mark(run.installation(), &run.owner()?, &name);
     let firewalls = std::mem::take(&mut run.firewalls);
     for firewall in &firewalls {
-        let device = format!("{}/{}", firewall.host, firewall.vdom);
         let mut done = Vec::new();
-        let result = fill(
-            firewall,
-            &name,
-            &members,
-            &mark,
-            run.report.dry_run,
-            &mut done,
-        )
-        .await;
+        let result = match run.is_dry(firewall).await {
+            Ok(dry) => {
+                let work = fill(&firewall.connection, &name, &members, &mark, dry, &mut done);
+                run.alone(firewall, work).await
+            }
+            Err(error) => Err(error),
+        };
         for (member, done) in &done {
-            run.note(&device, member, None, done);
+            run.note(&firewall.device, member, None, done);
         }
-        run.device(device, result);
+        run.device(firewall.device.clone(), result);
     }
     run.firewalls = firewalls;
     let mut named = Map::new();

@@ -129,7 +129,8 @@ struct Wanted<'a> {
     value: &'a Value,
     family: Family,
     interface: String,
-    comment: String,
+    mark: Mark,
+    words: String,
     installation: String,
 }
 
@@ -155,34 +156,34 @@ async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Resu
             format!("{value} is never blocked: {}", rule.text),
         ));
     }
-    let note = Note {
-        marks: vec![Mark::new(run.owner()?, None)],
-        was: None,
-        rest: words(more.comment.as_deref().unwrap_or_default()),
-    };
-    let comment = note
-        .write(run.installation(), value, COMMENT)
-        .ok_or_else(|| Error::internal("the mark does not fit into a comment"))?;
     let wanted = Wanted {
         name: &name,
         value,
         family,
         interface,
-        comment,
+        mark: Mark::new(run.owner()?, None),
+        words: words(more.comment.as_deref().unwrap_or_default()),
         installation: run.installation().to_owned(),
     };
+    let body = wanted.body()?;
     let firewalls = std::mem::take(&mut run.firewalls);
     for firewall in &firewalls {
-        let device = format!("{}/{}", firewall.host, firewall.vdom);
-        let result = wanted.ensure(firewall, run.report.dry_run).await;
+        let result = match run.is_dry(firewall).await {
+            Ok(dry) => {
+                let work = wanted.ensure(&firewall.connection, dry);
+                run.alone(firewall, work).await
+            }
+            Err(error) => Err(error),
+        };
         if let Ok(done) = &result {
-            run.note(&device, &value.to_string(), Some(value.kind()), done);
+            let kind = Some(value.kind());
+            run.note(&firewall.device, &value.to_string(), kind, done);
         }
-        run.device(device, result.map(drop));
+        run.device(firewall.device.clone(), result.map(drop));
     }
     run.firewalls = firewalls;
     let mut named = Map::new();
-    named.insert("json".to_owned(), wanted.body());
+    named.insert("json".to_owned(), body);
     Ok(run.finish(named))
 }
 
@@ -190,19 +191,48 @@ async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Resu
 fn words(text: &str) -> String {
     let plain: Vec<&str> = text
         .split_whitespace()
-        .filter(|word| !word.starts_with("cordon"))
+        .filter(|word| !is_mark(word))
         .collect();
     without_refused(&plain.join(" ")).into_owned()
 }
 
+/// Whether a word is a mark of some installation, or could be read as one.
+fn is_mark(word: &str) -> bool {
+    word.starts_with("cordon")
+}
+
 impl Wanted<'_> {
-    fn body(&self) -> Json {
-        let body = body_of(self.name, self.value, &self.comment);
-        let mut body = json!(body);
+    /// A new object.
+    fn body(&self) -> Result<Json> {
+        let comment = self.comment(Note::default())?;
+        let mut body = json!(body_of(self.name, self.value, &comment));
         if self.family != Family::Ipv6 {
             body["associated-interface"] = json!(self.interface);
         }
-        body
+        Ok(body)
+    }
+
+    /// The comment of an object that has this note: our mark in the place of our last one, marks of others as
+    /// they are, and the words that were given now, if any were.
+    fn comment(&self, mut note: Note) -> Result<String> {
+        note.marks.retain(|mark| mark.owner != self.mark.owner);
+        note.marks.push(self.mark.clone());
+        note.marks.sort_by(|a, b| a.owner.cmp(&b.owner));
+        if !self.words.is_empty() {
+            let others = note.rest.split_whitespace();
+            let mut rest: Vec<&str> = others.filter(|word| is_mark(word)).collect();
+            rest.push(&self.words);
+            note.rest = rest.join(" ");
+        }
+        note.write(&self.installation, self.value, COMMENT)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Rejected,
+                    "the marks of all owners do not fit into the object's comment",
+                )
+                .with("name", self.name)
+                .hint("choose another name, or remove the object")
+            })
     }
 
     /// Makes the object, or lets it be where it is as it has to be.
@@ -211,11 +241,11 @@ impl Wanted<'_> {
             Found::Right => return Ok(Done::Unchanged),
             Found::Foreign => return Ok(Done::Foreign),
             Found::None => (
-                api::create_object(&firewall.vdom, self.family, &self.body()),
+                api::create_object(&firewall.vdom, self.family, &self.body()?),
                 Done::Added,
             ),
-            Found::Ours => {
-                let mut fields = json!({ "comment": self.comment });
+            Found::Ours(note) => {
+                let mut fields = json!({ "comment": self.comment(note)? });
                 if self.family != Family::Ipv6 {
                     fields["associated-interface"] = json!(self.interface);
                 }
@@ -261,12 +291,14 @@ impl Wanted<'_> {
             .hint("choose another name: a group could use the object that is there"));
         }
         let note = Note::read(&row.comment, &self.installation, self.value);
-        Ok(if note.marks.is_empty() {
-            Found::Foreign
-        } else if row.comment == self.comment && row.associated_interface == self.interface {
+        if note.marks.is_empty() {
+            return Ok(Found::Foreign);
+        }
+        let same = self.comment(note.clone())? == row.comment;
+        Ok(if same && row.associated_interface == self.interface {
             Found::Right
         } else {
-            Found::Ours
+            Found::Ours(note)
         })
     }
 }
@@ -275,8 +307,8 @@ impl Wanted<'_> {
 enum Found {
     None,
     Right,
-    /// With our mark, and other words or another interface.
-    Ours,
+    /// With marks of ours, and not as it should be: our owner's is missing, or words or interface differ.
+    Ours(Note),
     Foreign,
 }
 
@@ -314,6 +346,45 @@ mod tests {
             let value = Value::parse(kind, text).unwrap();
             assert_eq!(refuse_host_bits(text, &value).is_ok(), fits, "{text}");
         }
+    }
+
+    #[test]
+    fn marks_of_others_stay_as_they_are() {
+        let value = Value::parse(Kind::Ipv4, "45.83.0.1").unwrap();
+        let owner = |name: &str| sdk::ownership::Owner::new(name).unwrap();
+        let end = "2030-01-01T00:00:00Z".parse().ok();
+        let wanted = |words: &str| Wanted {
+            name: "a",
+            value: &value,
+            family: Family::Ipv4,
+            interface: String::new(),
+            mark: Mark::new(owner("manual"), None),
+            words: words.to_owned(),
+            installation: "main".to_owned(),
+        };
+        let there = Note {
+            marks: vec![
+                Mark::new(owner("acme"), end),
+                Mark::new(owner("manual"), end),
+                Mark::new(owner("zeta"), None),
+            ],
+            was: None,
+            rest: "case 7 cordon:1;elsewhere;acme;-;abcdef".to_owned(),
+        };
+        let read = |words: &str| {
+            let text = wanted(words).comment(there.clone()).unwrap();
+            Note::read(&text, "main", &value)
+        };
+        let note = read("case 8");
+        let mut marks = there.marks.clone();
+        marks[1].until = None;
+        assert_eq!(note.marks, marks);
+        assert_eq!(note.rest, "cordon:1;elsewhere;acme;-;abcdef case 8");
+        assert_eq!(read("").rest, there.rest);
+        let mut full = there.clone();
+        full.marks
+            .extend((0..9).map(|number| Mark::new(owner(&format!("owner-{number}")), end)));
+        assert!(wanted("").comment(full).is_err(), "no mark is cut");
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub(crate) fn targets(
     Ok(targets)
 }
 
-fn key((account, device): (&str, &str), mechanism: &'static str) -> TargetKey {
+/// What leases and pauses of a mechanism in a place go by.
+pub(crate) fn key((account, device): (&str, &str), mechanism: &'static str) -> TargetKey {
     TargetKey {
         connector: NAME,
         account: account.to_owned(),

@@ -1,14 +1,14 @@
 //! Single entries of the blocklist: one hash of one file on one operating system.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, Setup, drop_in, set_up};
 use sdk::indicator::{Kind, Value};
 use sdk::ownership::{Note, Owner};
-use sdk::report::{ChangeReport, Detail, DeviceReport, Report, Status};
-use sdk::sync::Member;
-use sdk::target::{Batch, Held, Outcome as RowOutcome, Removal, Scope};
+use sdk::report::{Detail, Report, Status};
+use sdk::sync::{self, Member};
+use sdk::target::{Held, Scope};
 use sdk::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -16,6 +16,10 @@ use serde_json::{Value as Json, json};
 use super::set_scope;
 use crate::config::OsType;
 use crate::target::entries;
+
+mod delete;
+
+pub(super) use delete::DELETE;
 
 const MECHANISM: &str = "blocklist";
 
@@ -44,25 +48,6 @@ pub(super) const CREATE: Action = Action {
         })),
     },
     run: |call| Box::pin(create(call)),
-};
-
-/// Takes entries of ours away by id.
-pub(super) const DELETE: Action = Action {
-    info: || ActionInfo {
-        command: "sentinelone_blocklist_delete_item",
-        name: "Remove item from Blocklist",
-        description: "Takes entries off the blocklist by id, those that are ours alone",
-        writes: true,
-        arguments: drop_in::arguments::<Delete>(),
-        results: drop_in::results(json!({
-            "data": {
-                "description": "What was done",
-                "type": "object",
-                "properties": { "affected": { "type": "integer" } },
-            },
-        })),
-    },
-    run: |call| Box::pin(delete(call)),
 };
 
 /// Where: one of them, or none for the configuration's scope.
@@ -161,11 +146,17 @@ async fn create(mut call: Call<'_>) -> Result<Outcome> {
         call.configuration.clone(),
         &call.context.environment,
     )?;
+    let owner = drop_in::owner(&common, &setup)?;
+    let members = setup.target.members.iter();
+    let keys: Vec<String> = members.map(|it| it.target.key().to_string()).collect();
+    let paused = sync::paused(&setup.target.name, &keys, call.context)
+        .await?
+        .is_some();
     let there = listing(&setup).await?;
     let mut merged: Option<Report> = None;
     for hash in &hashes {
         // What is ours on other systems stays: a run takes away what its configuration does not name.
-        let mut systems = systems(&setup, &there, hash);
+        let mut systems = systems(&setup, &there, hash, &owner);
         systems.insert(own.os_type);
         let mut configuration = call.configuration.clone();
         drop_in::configure(&mut configuration, "os_types", json!(systems));
@@ -184,23 +175,143 @@ async fn create(mut call: Call<'_>) -> Result<Outcome> {
             context: call.context,
         };
         match (
-            drop_in::uniform(call, "block", arguments).await?,
+            drop_in::uniform(call, "block", arguments).await,
             &mut merged,
         ) {
-            (Outcome::Report(report), Some(merged)) => merged.merge(*report),
-            (Outcome::Report(report), None) => merged = Some(*report),
-            (view, _) => return Ok(view),
+            (Ok(Outcome::Report(report)), Some(merged)) => merged.merge(*report),
+            (Ok(Outcome::Report(report)), None) => merged = Some(*report),
+            (Ok(view), _) => return Ok(view),
+            // What was written for another hash is told whatever happens to this one.
+            (Err(error), Some(merged)) => fail(merged, hash, &error),
+            (Err(error), None) => return Err(error),
         }
     }
     let mut report = merged.ok_or_else(|| Error::internal("no hash was blocked"))?;
-    let data = if report.status == Status::Failed {
-        Vec::new()
-    } else {
-        described(&setup, &listing(&setup).await?, &hashes)
-    };
+    let mut data = Vec::new();
+    if report.status != Status::Failed {
+        warn_shared(&setup, &there, &hashes, &owner, &mut report);
+        match listing(&setup).await {
+            Ok(there) => {
+                if !paused {
+                    expect_blocked(&there, &hashes, own.os_type, &mut report);
+                }
+                data = described(&setup, &there, &hashes);
+            }
+            Err(error) => report.warnings.push(format!(
+                "data is empty, because the blocklist could not be read afterwards: {error}"
+            )),
+        }
+    }
     report.named.insert("data".to_owned(), Json::Array(data));
     Ok(Outcome::Report(Box::new(report)))
 }
+
+/// Notes that nothing came of a hash, beside what came of another.
+fn fail(report: &mut Report, hash: &Value, error: &Error) {
+    let message = error.to_string();
+    report.failed += 1;
+    report.details.push(detail(
+        &hash.to_string(),
+        Some(hash.kind()),
+        "failed",
+        "error",
+        &message,
+    ));
+    if report.status != Status::Failed {
+        report.status = Status::Partial;
+    }
+    if report.error.is_none() {
+        report.error = Some(message);
+        report.hint = error.hint_text().map(str::to_owned);
+    }
+}
+
+/// Says whose entries of a hash now carry this owner's mark too: the entries of a hash are one for a run.
+fn warn_shared(
+    setup: &Setup,
+    there: &Listing<'_>,
+    hashes: &[Value],
+    owner: &Owner,
+    report: &mut Report,
+) {
+    for held in there.iter().flat_map(|(_, held)| held) {
+        let owners = owners(setup, held);
+        if hashes.contains(&held.value) && !owners.is_empty() && !owners.contains(owner) {
+            let systems: Vec<&str> = entries(&held.id).iter().map(|(os, _)| os.name()).collect();
+            report.warnings.push(format!(
+                "{} was blocked for {} on {}: each of these entries and of the new ones is for both now, and \
+                 stays until both let it go",
+                held.value,
+                names(&owners),
+                systems.join(", ")
+            ));
+        }
+    }
+}
+
+/// A hash that a run takes for blocked need not be on the system that was asked for: an adopted entry is not
+/// brought to other systems.
+fn expect_blocked(there: &Listing<'_>, hashes: &[Value], os: OsType, report: &mut Report) {
+    let failed = report.devices.iter().any(|device| device.error.is_some());
+    if report.dry_run || report.held.is_some() || failed {
+        return;
+    }
+    let mut without = Vec::new();
+    for hash in hashes {
+        let text = hash.to_string();
+        if report.details.iter().any(|detail| detail.value == text) {
+            continue;
+        }
+        let stands = |(_, held): &(&Member, Vec<Held>)| {
+            let same = held.iter().filter(|held| held.value == *hash);
+            same.flat_map(|held| entries(&held.id))
+                .any(|(at, _)| at == os)
+        };
+        if !there.iter().all(stands) {
+            without.push(hash);
+        }
+    }
+    for hash in &without {
+        let message = format!(
+            "there is no entry on {}; an adopted one on another system is not brought to others",
+            os.name()
+        );
+        report.failed += 1;
+        report.details.push(detail(
+            &hash.to_string(),
+            Some(hash.kind()),
+            "failed",
+            "not-blocked",
+            &message,
+        ));
+    }
+    if without.is_empty() {
+        return;
+    }
+    report.status = if without.len() == hashes.len() && !has_changed(report) {
+        Status::Failed
+    } else {
+        Status::Partial
+    };
+    if report.error.is_none() {
+        report.error = Some(format!(
+            "{} of {} hashes are not blocked on {}",
+            without.len(),
+            hashes.len(),
+            os.name()
+        ));
+        report.hint = Some(
+            "add the entry in the console, or use unblock before, which gives it back".to_owned(),
+        );
+    }
+}
+
+fn has_changed(report: &Report) -> bool {
+    report.added + report.updated + report.renewed + report.adopted > 0
+}
+
+/// What each place holds.
+type Listing<'a> = [(&'a Member, Vec<Held>)];
 
 /// Everything on the blocklist of every place.
 async fn listing(setup: &Setup) -> Result<Vec<(&Member, Vec<Held>)>> {
@@ -211,28 +322,37 @@ async fn listing(setup: &Setup) -> Result<Vec<(&Member, Vec<Held>)>> {
     Ok(all)
 }
 
-fn marks(setup: &Setup, held: &Held) -> Vec<Owner> {
+fn note(setup: &Setup, held: &Held) -> Note {
     let text = held.note.as_deref().unwrap_or_default();
-    let note = Note::read(text, &setup.environment.installation, &held.value);
-    note.marks.into_iter().map(|mark| mark.owner).collect()
+    Note::read(text, &setup.environment.installation, &held.value)
 }
 
-/// The systems on which a hash is blocked by us.
-fn systems(setup: &Setup, there: &[(&Member, Vec<Held>)], hash: &Value) -> BTreeSet<OsType> {
+fn owners(setup: &Setup, held: &Held) -> Vec<Owner> {
+    let marks = note(setup, held).marks;
+    marks.into_iter().map(|mark| mark.owner).collect()
+}
+
+fn names(owners: &[Owner]) -> String {
+    let names: Vec<&str> = owners.iter().map(Owner::as_str).collect();
+    names.join(", ")
+}
+
+/// The systems on which a hash is blocked for this owner.
+fn systems(setup: &Setup, there: &Listing<'_>, hash: &Value, owner: &Owner) -> BTreeSet<OsType> {
     there
         .iter()
         .flat_map(|(_, held)| held)
-        .filter(|held| held.value == *hash && !marks(setup, held).is_empty())
+        .filter(|held| held.value == *hash && owners(setup, held).contains(owner))
         .flat_map(|held| entries(&held.id))
         .map(|(os, _)| os)
         .collect()
 }
 
-fn described(setup: &Setup, there: &[(&Member, Vec<Held>)], hashes: &[Value]) -> Vec<Json> {
+fn described(setup: &Setup, there: &Listing<'_>, hashes: &[Value]) -> Vec<Json> {
     let mut data = Vec::new();
     for (member, held) in there {
         for held in held {
-            if !hashes.contains(&held.value) || marks(setup, held).is_empty() {
+            if !hashes.contains(&held.value) || owners(setup, held).is_empty() {
                 continue;
             }
             let hash = |kind| (held.value.kind() == kind).then(|| held.value.to_string());
@@ -250,195 +370,6 @@ fn described(setup: &Setup, there: &[(&Member, Vec<Held>)], hashes: &[Value]) ->
         }
     }
     data
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct Delete {
-    /// Ids of entries, as the blocklist shows them
-    ids: Vec<String>,
-    #[serde(flatten)]
-    place: Place,
-}
-
-async fn delete(mut call: Call<'_>) -> Result<Outcome> {
-    let (own, common) = drop_in::read::<Delete>(call.arguments.take())?;
-    let ids: BTreeSet<&str> = own.ids.iter().map(|id| id.trim()).collect();
-    if ids.is_empty() || ids.contains("") {
-        return Err(Error::input("ids names nothing, or has an empty id"));
-    }
-    own.place.choose(&mut call.configuration)?;
-    let environment = &call.context.environment;
-    let setup = set_up(call.connector, call.configuration, environment)?;
-    let owner = drop_in::owner(&common, &setup)?;
-    let dry = drop_in::is_dry(&common, call.context);
-    let started = environment.clock.elapsed();
-    let mut report = Report::new(&setup.target.name, MECHANISM.to_owned(), &owner, dry);
-    let mut unknown = ids.clone();
-    for member in &setup.target.members {
-        let mut failure = None;
-        match member.target.list(Scope::All).await {
-            Ok(held) => {
-                let named = named(&held, &ids, &mut unknown);
-                let removals = ours(&setup, &owner, &held, &named, &mut report);
-                apply(member, &removals, &mut report).await;
-            }
-            Err(error) => {
-                report.status = Status::Partial;
-                failure = Some(error);
-            }
-        }
-        let calls = member.target.calls();
-        report.requests.read = report.requests.read.max(calls.read);
-        report.requests.write = report.requests.write.max(calls.write);
-        report.requests.retried = report.requests.retried.max(calls.retried);
-        report.devices.push(DeviceReport {
-            name: member.target.key().device.clone(),
-            status: if failure.is_some() {
-                Status::Failed
-            } else {
-                Status::Ok
-            },
-            hint: failure
-                .as_ref()
-                .and_then(|error| error.hint_text().map(str::to_owned)),
-            error: failure.as_ref().map(ToString::to_string),
-        });
-        if report.error.is_none() {
-            report.exit_code = failure.as_ref().map(Error::exit_code);
-            report.error = failure.map(|error| error.to_string());
-        }
-    }
-    for id in unknown {
-        report.details.push(detail(
-            id,
-            None,
-            "skipped",
-            "unknown",
-            "no entry of ours has this id in this scope",
-        ));
-    }
-    let affected = report.removed.withdrawn;
-    if affected == 0 && (report.skipped.foreign > 0 || report.status == Status::Partial) {
-        report.status = Status::Failed;
-    }
-    report
-        .named
-        .insert("data".to_owned(), json!({ "affected": affected }));
-    let elapsed = environment.clock.elapsed().saturating_sub(started);
-    report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    Ok(Outcome::Report(Box::new(report)))
-}
-
-/// The entries with these ids, by their place in the listing. One entry can block two hashes.
-fn named<'a>(
-    held: &[Held],
-    ids: &BTreeSet<&'a str>,
-    unknown: &mut BTreeSet<&'a str>,
-) -> BTreeMap<usize, Vec<(OsType, String)>> {
-    let mut named: BTreeMap<usize, Vec<(OsType, String)>> = BTreeMap::new();
-    for (place, held) in held.iter().enumerate() {
-        for (os, id) in entries(&held.id) {
-            if ids.contains(id.as_str()) {
-                unknown.remove(id.as_str());
-                named.entry(place).or_default().push((os, id));
-            }
-        }
-    }
-    named
-}
-
-/// What of it may be taken away; the report says why the rest may not.
-fn ours(
-    setup: &Setup,
-    owner: &Owner,
-    held: &[Held],
-    named: &BTreeMap<usize, Vec<(OsType, String)>>,
-    report: &mut Report,
-) -> Vec<Removal> {
-    let mut removals = Vec::new();
-    for (place, entries) in named {
-        let held = &held[*place];
-        let owners = marks(setup, held);
-        if owners == [owner.clone()] {
-            let parts: Vec<String> = entries
-                .iter()
-                .map(|(os, id)| format!("{}:{id}", os.name()))
-                .collect();
-            removals.push(Removal {
-                id: parts.join(",").into(),
-                value: held.value.clone(),
-            });
-            continue;
-        }
-        let text = held.value.to_string();
-        let kind = Some(held.value.kind());
-        report.skipped.foreign += 1;
-        report.status = Status::Partial;
-        if owners.is_empty() {
-            let message = "somebody else's entry: nothing proves that it is ours";
-            report
-                .details
-                .push(detail(&text, kind, "skipped", "foreign", message));
-        } else {
-            let names: Vec<&str> = owners.iter().map(Owner::as_str).collect();
-            let message = format!(
-                "wanted by {}; give it as deployment, or use unblock",
-                names.join(", ")
-            );
-            report.details.push(detail(
-                &text,
-                kind,
-                "still_wanted",
-                "other-reason",
-                &message,
-            ));
-        }
-    }
-    if report.error.is_none() && report.skipped.foreign > 0 {
-        report.error = Some(format!(
-            "{} of the entries are not ours alone and were left",
-            report.skipped.foreign
-        ));
-        report.hint = Some("remove them in the console, or see details".to_owned());
-    }
-    removals
-}
-
-async fn apply(member: &Member, removals: &[Removal], report: &mut Report) {
-    let most = member.target.capabilities().remove_batch;
-    for batch in removals.chunks(most.max(1)) {
-        let outcomes = if report.dry_run {
-            batch.iter().map(|_| RowOutcome::Done).collect()
-        } else {
-            member.target.apply(Batch::Remove(batch)).await
-        };
-        for (removal, outcome) in batch.iter().zip(outcomes) {
-            let value = removal.value.to_string();
-            let message = match outcome {
-                RowOutcome::Done => {
-                    report.removed.withdrawn += entries(&removal.id).len();
-                    report.changes.push(ChangeReport {
-                        value,
-                        kind: removal.value.kind(),
-                        change: "remove".to_owned(),
-                        reason: "withdrawn".to_owned(),
-                        device: member.target.key().device.clone(),
-                    });
-                    continue;
-                }
-                RowOutcome::Rejected(text) | RowOutcome::NotApplied(text) => text,
-                RowOutcome::Failed(error) | RowOutcome::Unknown(error) => error.to_string(),
-                RowOutcome::Exists => "the console answers as to an addition".to_owned(),
-            };
-            report.failed += 1;
-            report.status = Status::Partial;
-            report.error.get_or_insert_with(|| message.clone());
-            let kind = Some(removal.value.kind());
-            report
-                .details
-                .push(detail(&value, kind, "failed", "rejected", &message));
-        }
-    }
 }
 
 fn detail(value: &str, kind: Option<Kind>, outcome: &str, reason: &str, message: &str) -> Detail {
@@ -474,6 +405,21 @@ mod tests {
                 .hashes()
                 .is_err()
         );
+    }
+
+    #[test]
+    fn what_fails_for_one_hash_does_not_hide_the_other() {
+        let owner = Owner::new("manual").unwrap();
+        let mut report = Report::new("sentinelone", MECHANISM.to_owned(), &owner, false);
+        report.added = 1;
+        let hash = Value::Sha256([7; 32]);
+        fail(&mut report, &hash, &Error::input("refused").hint("look"));
+        assert_eq!(
+            (report.status, report.added, report.failed),
+            (Status::Partial, 1, 1)
+        );
+        assert_eq!(report.details[0].value, hash.to_string());
+        assert_eq!(report.hint.as_deref(), Some("look"));
     }
 
     #[test]

@@ -75,6 +75,9 @@ enum Sent {
     Refused(String),
 }
 
+/// Stands with their number in the handle of entries that carry the marks of several owners.
+const OWNERS: &str = "owners-";
+
 /// Entries of one handle.
 pub(crate) type Entries = Vec<(OsType, String)>;
 
@@ -131,16 +134,22 @@ impl Blocklist {
         if !ours.is_empty() {
             let texts: BTreeSet<String> = ours.iter().map(|(_, _, row)| text(row)).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let note = self.console.merged(&texts, value);
+            let owners = self.console.note(&note, value).marks.len();
             let surplus = ours.iter().any(|(_, os, _)| !self.os_types.contains(os));
+            let mut id = handle(&ours);
+            if owners > 1 {
+                id = format!("{id},{OWNERS}{owners}").into();
+            }
             held.push(Held {
-                id: handle(&ours),
+                id,
                 value: value.clone(),
-                note: Some(self.console.merged(&texts, value).into()),
+                note: Some(note.into()),
                 expires: None,
                 container: None,
                 blocks: true,
                 allows: false,
-                conforms: complete && texts.len() == 1 && !surplus,
+                conforms: complete && texts.len() == 1 && (owners > 1 || !surplus),
                 writable: true,
             });
         } else if !complete {
@@ -250,19 +259,24 @@ impl Blocklist {
 
     /// Changes the entries of a hash, adds what is missing, and takes away what is no longer wanted.
     async fn update(&self, write: &Write) -> Outcome {
-        let entries = entries(write.id.as_deref().unwrap_or_default());
+        let handle = write.id.as_deref().unwrap_or_default();
         let mut row = RowTally::default();
         let whole = !write.note_and_end_only;
-        let (kept, surplus): (Entries, Entries) = entries
+        let owners = self.console.note(&write.note, &write.value).marks.len();
+        let before = owners_of(handle);
+        // Of what several owners want, each knows only its own systems, also one that lets go of it.
+        let shared = owners > 1 || before > 1;
+        let (kept, surplus): (Entries, Entries) = entries(handle)
             .into_iter()
-            .partition(|(os, _)| !whole || self.os_types.contains(os));
+            .partition(|(os, _)| !whole || shared || self.os_types.contains(os));
         for (os, id) in &kept {
             match self.change(write, *os, id).await {
                 Ok(sent) => row.note(*os, sent),
                 Err(error) => return row.failed(error),
             }
         }
-        let missing = |os: &&OsType| whole && kept.iter().all(|(known, _)| known != *os);
+        let wanted = whole && owners >= before;
+        let missing = |os: &&OsType| wanted && kept.iter().all(|(known, _)| known != *os);
         for os in self.os_types.iter().filter(missing) {
             match self.create(write, *os).await {
                 // Somebody else's covers this system.
@@ -405,6 +419,14 @@ fn handle(entries: &[&(Value, OsType, &Row)]) -> Box<str> {
         .map(|(_, os, row)| format!("{}:{}", os.name(), row.id))
         .collect();
     parts.join(",").into()
+}
+
+/// How many owners the entries of a handle have.
+fn owners_of(handle: &str) -> usize {
+    let mut parts = handle
+        .split(',')
+        .filter_map(|part| part.strip_prefix(OWNERS));
+    parts.next().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// The entries of a handle.
