@@ -169,7 +169,7 @@ pub(crate) enum Command {
 /// |---|---|---|---|
 /// | any, Argo | `cordon run CONNECTOR ACTION --input FILE --output FILE` | the JSON object in FILE | the result in FILE, the exit code |
 /// | Cortex | `cordon run --dialect cortex`, or `cordon` alone where `/job/input/input.json` is | `/job/input/input.json`, with `connector` and `service` (the action) in `config` | `/job/output/output.json` |
-/// | Cortex, process runner | `cordon run --dialect cortex --job FOLDER` | the same in FOLDER | the same in FOLDER |
+/// | Cortex, process and Kubernetes runners | `cordon run --dialect cortex --job FOLDER`, or `cordon FOLDER` | the same in FOLDER | the same in FOLDER |
 /// | Kestra | `cordon run CONNECTOR ACTION --dialect kestra --input FILE` | the JSON object in FILE; without `--input` what stands after `--` | one `::{…}::` line on stdout, the exit code; with `--output FILE` the whole result there too |
 /// | StackStorm | `cordon run CONNECTOR ACTION --dialect stackstorm -- --name=value …` | what stands after `--` | the result on stdout, the exit code |
 ///

@@ -190,6 +190,31 @@ fn cortex_blocks_and_unblocks_an_observable() {
     assert_eq!(falcon.held(), Vec::<String>::new());
 }
 
+/// As its runners of processes and pods start it.
+#[test]
+fn cortex_names_the_jobs_folder_alone() {
+    let falcon = Falcon::start();
+    let job = CortexJob::new(&falcon, "block");
+    let start = |words: &[&Path]| finish(cordon(falcon.path()).args(words));
+    let folder = job.folder.as_path();
+    let ran = start(&[folder]);
+    assert_eq!(ran.code, Some(2), "it is no job yet: {ran:?}");
+    std::fs::write(folder.join("input/input.json"), job.input.to_string()).unwrap();
+    let relative = Path::new(folder.file_name().unwrap());
+    for words in [&[relative][..], &[folder, folder]] {
+        let ran = start(words);
+        assert_eq!(ran.code, Some(2), "{words:?}: {ran:?}");
+    }
+    assert_eq!(falcon.held(), Vec::<String>::new());
+
+    let ran = start(&[folder]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    let text = std::fs::read_to_string(folder.join("output/output.json")).unwrap();
+    let report: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["full"]["added"], 1, "{report}");
+    assert_eq!(falcon.held(), [SHA256]);
+}
+
 #[test]
 fn cortex_looks_and_tries_without_a_tag() {
     let falcon = Falcon::start();
