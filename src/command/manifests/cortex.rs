@@ -5,7 +5,10 @@ use sdk::action::ActionInfo;
 use sdk::connector::Connector;
 use serde_json::{Map, Value as Json, json};
 
-use super::{IMAGE, LICENCE, VERSION, argument, fields, schema};
+use super::{LICENCE, VERSION, argument, fields, schema};
+
+/// The stage `cortex` of the Dockerfile at the root of the repository.
+const IMAGE: &str = concat!("cordon-cortex:", env!("CARGO_PKG_VERSION"));
 
 /// The catalog, as `responder.urls` of Cortex takes it.
 pub(super) fn catalog(connectors: &[&Connector]) -> Json {
