@@ -54,13 +54,12 @@ fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>
 
 /// One item. Items are flat: what has parts is a text with JSON in it.
 fn item(name: &str, schema: &Json, required: bool) -> Json {
-    let items = schema.get("items").map(schema::one_type);
-    let (kind, multi) = match (schema::one_type(schema), items) {
-        ("boolean", _) => ("boolean", false),
-        ("integer" | "number", _) => ("number", false),
-        ("string", _) => ("string", false),
-        ("array", Some("string")) => ("string", true),
-        _ => ("text", false),
+    let (kind, multi) = match schema::one_type(schema) {
+        _ if schema::has_parts(schema) => ("text", false),
+        "boolean" => ("boolean", false),
+        "integer" | "number" => ("number", false),
+        "array" => ("string", true),
+        _ => ("string", false),
     };
     let mut description = schema
         .get("description")
