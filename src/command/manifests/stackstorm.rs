@@ -75,6 +75,7 @@ fn one(connector: &Connector, action: &ActionInfo, fields: &[Field], name: &str)
     }
     let mut parameters: Map<String, Json> = argument::all(action)
         .iter()
+        .filter(|argument| is_name(&argument.name))
         .map(|argument| (argument.name.clone(), parameter(argument)))
         .collect();
     // Where the values stand is nobody's choice: whoever may run the action may not see them.
@@ -91,6 +92,12 @@ fn one(connector: &Connector, action: &ActionInfo, fields: &[Field], name: &str)
         "entry_point": "cordon.sh",
         "parameters": parameters,
     })
+}
+
+/// Whether StackStorm takes a parameter of this name. An argument with another name has a second one.
+fn is_name(name: &str) -> bool {
+    name.chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 /// A field's value as a template. StackStorm writes all of `env` as JSON before it renders it: no double

@@ -115,6 +115,36 @@ fn parameters(action: &str) -> BTreeMap<String, String> {
     parameters
 }
 
+/// StackStorm refuses an action with any other name.
+#[test]
+fn parameters_of_the_pack_have_names_that_it_takes_and_none_is_lost() {
+    let is_word = |name: &str| {
+        let mut letters = name.chars();
+        letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    };
+    let mut other = 0;
+    for connector in read(&folder().join("catalog.json"))["connectors"]
+        .as_array()
+        .unwrap()
+    {
+        for action in connector["actions"].as_array().unwrap() {
+            let text = |value: &Json| value.as_str().unwrap().to_owned();
+            let action_name = format!("{}_{}", text(&connector["name"]), text(&action["command"]));
+            let parameters = parameters(&action_name);
+            for name in parameters.keys() {
+                assert!(is_word(name), "{action_name}: {name}");
+            }
+            let arguments = action["arguments"]["properties"].as_object();
+            for name in arguments.into_iter().flat_map(Map::keys) {
+                other += usize::from(!is_word(name));
+                let word = name.replace('-', "_");
+                assert!(parameters.contains_key(&word), "{action_name}: {word}");
+            }
+        }
+    }
+    assert!(other > 0, "there is one to leave out");
+}
+
 /// The pack's script, as a runner of StackStorm starts it.
 #[cfg(unix)]
 fn run_script(directory: &Path, fake: &Fake, action: &str, words: &[String]) -> Ran {
