@@ -549,7 +549,9 @@ fn python_text(text: &str) -> String {
 #[test]
 fn python_is_written_as_python_writes_it() {
     assert_eq!(
-        python(&json!([{ "a": "it's", "b": null, "c": true }, "\"'\\\n", "\"", "\u{a0}é", 1.5, []])),
+        python(
+            &json!([{ "a": "it's", "b": null, "c": true }, "\"'\\\n", "\"", "\u{a0}é", 1.5, []])
+        ),
         r#"[{'a': "it's", 'b': None, 'c': True}, '"\'\\\n', '"', '\xa0é', 1.5, []]"#
     );
 }

@@ -344,7 +344,10 @@ fn runs_job(image: &Image, job: &Path, place: &str, options: &[&str], arguments:
 fn without_arguments_the_image_runs_a_cortex_job() {
     let Some(binary) = binary() else { return };
     let image = Image::build(&binary, "cordon");
-    for (place, arguments) in [("/job", &[][..]), ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"])] {
+    for (place, arguments) in [
+        ("/job", &[][..]),
+        ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"]),
+    ] {
         let task = Task::new(&json!({}));
         runs_job(&image, &cortex_job(&task), place, &[], arguments);
     }
@@ -359,7 +362,10 @@ fn the_image_for_cortex_reads_a_folder_that_is_cortexs_alone() {
     let image = Image::build(&binary, "cortex");
     let config = &image.inspect()["Config"];
     assert_eq!(config["User"], "0:0", "{config}");
-    for (place, arguments) in [("/job", &[][..]), ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"])] {
+    for (place, arguments) in [
+        ("/job", &[][..]),
+        ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"]),
+    ] {
         let task = Task::new(&json!({}));
         let job = cortex_job(&task);
         for (path, mode) in [

@@ -7,24 +7,26 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{LICENCE, VERSION, argument, fields, schema};
 
-/// The stage `cortex` of the Dockerfile at the root of the repository.
-const IMAGE: &str = concat!("cordon-cortex:", env!("CARGO_PKG_VERSION"));
-
-/// The catalog, as `responder.urls` of Cortex takes it.
-pub(super) fn catalog(connectors: &[&Connector]) -> Json {
+/// The catalog, as `responder.urls` of Cortex takes it. The image is that of the stage `cortex` of the Dockerfile.
+pub(super) fn catalog(connectors: &[&Connector], image: &str) -> Json {
     let mut all = Vec::new();
     for connector in connectors {
         for action in sdk::action::catalog(connector) {
             let arguments = schema::plain(action.arguments.as_value());
             if schema::properties(&arguments).any(|(name, _)| name == "values") {
-                all.push(one(connector, &action, &arguments));
+                all.push(one(connector, &action, &arguments, image));
             }
         }
     }
     Json::Array(all)
 }
 
-fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>) -> Json {
+fn one(
+    connector: &Connector,
+    action: &ActionInfo,
+    arguments: &Map<String, Json>,
+    image: &str,
+) -> Json {
     let configuration = fields::of(connector);
     let mut items: Vec<Json> = configuration
         .iter()
@@ -45,7 +47,7 @@ fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>
         "license": LICENCE,
         "description": format!("{}: {}", connector.title, action.description),
         "dataTypeList": ["thehive:case_artifact"],
-        "dockerImage": IMAGE,
+        "dockerImage": image,
         "baseConfig": format!("Cordon_{}", connector.name),
         "config": { "connector": connector.name, "service": action.command },
         "configurationItems": items,

@@ -190,7 +190,10 @@ fn stix_objects_arrive_through_the_pack() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::start(directory.path(), &["crowdstrike", "--http"]);
     let pattern = format!("[file:hashes.'SHA-256' = '{SHA256}']");
-    let objects = json!([indicator(&pattern, &json!({ "name": "it's \"evil\" \\ é", "revoked": false }))]);
+    let objects = json!([indicator(
+        &pattern,
+        &json!({ "name": "it's \"evil\" \\ é", "revoked": false })
+    )]);
     let value = match parameters("crowdstrike_push_indicators")["stix_objects"].as_str() {
         "string" => Json::from(objects.to_string()),
         _ => objects,
