@@ -1,7 +1,9 @@
-# One static binary and the CA certificates, nothing else. Needs no more than a read-only root and no rights.
+# One static binary and the CA certificates, nothing else. Needs no more than a read-only root and no rights; only
+# the stage for Cortex runs as root, because nobody else may read the folder of a job.
 #
 #   docker build -t cordon .                               every command; what it runs comes behind the name
 #   docker build -t cordon-falcon --target crowdstrike .   a Sekoia module: its argument is the action
+#   docker build -t cordon-cortex --target cortex .        the responders of TheHive Cortex
 #
 # The builder is another image with cargo, a C compiler and CA certificates, or nothing but files:
 #
@@ -56,6 +58,12 @@ ENTRYPOINT ["/cordon", "sekoia", "sentinelone"]
 
 FROM cordon AS zscaler
 ENTRYPOINT ["/cordon", "sekoia", "zscaler"]
+
+# Cortex makes the job folder for its own user alone.
+FROM cordon AS cortex
+USER 0:0
+ENTRYPOINT ["/cordon", "run", "--dialect", "cortex", "--job"]
+CMD ["/job"]
 
 # The last one is built where none is named.
 FROM cordon

@@ -148,17 +148,44 @@ pub(crate) enum Command {
         write: bool,
         /// Replace the actions of Sekoia's own modules in a playbook by ours, `-` for stdin; the playbook goes
         /// to stdout, or to the file that --output names
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "write", "directory"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "write", "directory", "image"])]
         rewrite_playbook: Option<PathBuf>,
         /// Where they are
         #[arg(long, default_value = "manifests", value_name = "DIRECTORY")]
         directory: PathBuf,
+        /// What they call the program's image, without a tag; that for Cortex has `-cortex` behind it
+        #[arg(long, default_value = "cordon", value_name = "REGISTRY/NAME", value_parser = image_name)]
+        image: String,
     },
     /// Print a completion script
     Completions {
         /// For this shell
         shell: Shell,
     },
+}
+
+/// The name of an image, as registries take it. It stands in files of several languages: nothing else may.
+fn image_name(text: &str) -> Result<String, String> {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let is_name = |part: &str| {
+        part.starts_with(is_plain)
+            && part.ends_with(is_plain)
+            && part
+                .chars()
+                .all(|letter| is_plain(letter) || "._-".contains(letter))
+    };
+    let (registry, name) = text
+        .split_once('/')
+        .map_or((None, text), |(registry, name)| (Some(registry), name));
+    let is_registry = |registry: &str| match registry.split_once(':') {
+        Some((host, port)) => is_name(host) && port.parse::<u16>().is_ok(),
+        None => is_name(registry),
+    };
+    if registry.is_none_or(is_registry) && name.split('/').all(is_name) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name is small letters and digits, as in registry.example.com/soc/cordon; the tag is the version".to_owned())
+    }
 }
 
 /// `cordon run`.
@@ -169,7 +196,7 @@ pub(crate) enum Command {
 /// |---|---|---|---|
 /// | any, Argo | `cordon run CONNECTOR ACTION --input FILE --output FILE` | the JSON object in FILE | the result in FILE, the exit code |
 /// | Cortex | `cordon run --dialect cortex`, or `cordon` alone where `/job/input/input.json` is | `/job/input/input.json`, with `connector` and `service` (the action) in `config` | `/job/output/output.json` |
-/// | Cortex, process runner | `cordon run --dialect cortex --job FOLDER` | the same in FOLDER | the same in FOLDER |
+/// | Cortex, process and Kubernetes runners | `cordon run --dialect cortex --job FOLDER`, or `cordon FOLDER` | the same in FOLDER | the same in FOLDER |
 /// | Kestra | `cordon run CONNECTOR ACTION --dialect kestra --input FILE` | the JSON object in FILE; without `--input` what stands after `--` | one `::{…}::` line on stdout, the exit code; with `--output FILE` the whole result there too |
 /// | StackStorm | `cordon run CONNECTOR ACTION --dialect stackstorm -- --name=value …` | what stands after `--` | the result on stdout, the exit code |
 ///

@@ -14,7 +14,8 @@ mod store;
 mod told;
 mod webhook;
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,11 +27,14 @@ use failure::Failure;
 use output::{Format, Output};
 
 fn main() -> ExitCode {
-    // Cortex starts an image without arguments, and only it makes such a folder.
-    let parsed = if std::env::args_os().len() == 1 && command::run::is_job(Path::new("/job")) {
-        Cli::try_parse_from(["cordon", "run", "--dialect", "cortex"])
-    } else {
-        Cli::try_parse()
+    let parsed = match cortex_job() {
+        Some(folder) => Cli::try_parse_from(
+            ["cordon", "run", "--dialect", "cortex", "--job"]
+                .map(OsStr::new)
+                .into_iter()
+                .chain([folder.as_os_str()]),
+        ),
+        None => Cli::try_parse(),
     };
     let cli = match parsed {
         Ok(cli) => cli,
@@ -58,6 +62,18 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Cortex starts an image without arguments, and a process or a pod with the job's folder alone. Only it makes
+/// such a folder.
+fn cortex_job() -> Option<PathBuf> {
+    let mut arguments = std::env::args_os().skip(1);
+    let folder = match (arguments.next(), arguments.next()) {
+        (None, _) => Path::new("/job").to_owned(),
+        (Some(folder), None) => PathBuf::from(folder),
+        (Some(_), Some(_)) => return None,
+    };
+    (folder.is_absolute() && command::run::is_job(&folder)).then_some(folder)
 }
 
 fn dispatch(cli: Cli) -> Outcome {
@@ -94,8 +110,9 @@ fn dispatch(cli: Cli) -> Outcome {
             check,
             write,
             directory,
+            image,
             rewrite_playbook: None,
-        } => command::manifests::run(&directory, check, write, output),
+        } => command::manifests::run(&directory, &image, check, write, output),
         Command::Run(arguments) => command::run::run(&arguments, &global),
         Command::Mcp(arguments) => command::mcp::run(&arguments, &global),
         Command::Sekoia(arguments) => sekoia::run(&arguments, &global),

@@ -26,7 +26,7 @@ use crate::store::ClockUse;
 use crate::told;
 
 pub(crate) use cortex::is_job;
-pub(crate) use input::{MASS_CHANGE, from_environment};
+pub(crate) use input::{MASS_CHANGE, from_environment, is_reserved};
 
 use input::COMMON_FIELDS;
 

@@ -190,6 +190,31 @@ fn cortex_blocks_and_unblocks_an_observable() {
     assert_eq!(falcon.held(), Vec::<String>::new());
 }
 
+/// As its runners of processes and pods start it.
+#[test]
+fn cortex_names_the_jobs_folder_alone() {
+    let falcon = Falcon::start();
+    let job = CortexJob::new(&falcon, "block");
+    let start = |words: &[&Path]| finish(cordon(falcon.path()).args(words));
+    let folder = job.folder.as_path();
+    let ran = start(&[folder]);
+    assert_eq!(ran.code, Some(2), "it is no job yet: {ran:?}");
+    std::fs::write(folder.join("input/input.json"), job.input.to_string()).unwrap();
+    let relative = Path::new(folder.file_name().unwrap());
+    for words in [&[relative][..], &[folder, folder]] {
+        let ran = start(words);
+        assert_eq!(ran.code, Some(2), "{words:?}: {ran:?}");
+    }
+    assert_eq!(falcon.held(), Vec::<String>::new());
+
+    let ran = start(&[folder]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    let text = std::fs::read_to_string(folder.join("output/output.json")).unwrap();
+    let report: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["full"]["added"], 1, "{report}");
+    assert_eq!(falcon.held(), [SHA256]);
+}
+
 #[test]
 fn cortex_looks_and_tries_without_a_tag() {
     let falcon = Falcon::start();
@@ -460,7 +485,7 @@ fn engines_fail_on_what_they_are_asked_to() {
 // --- StackStorm -----------------------------------------------------------------------------------------
 
 /// Words as `ShellScriptAction._get_script_arguments` makes them of an action's parameters.
-fn stackstorm(parameters: &Json) -> Vec<String> {
+pub(crate) fn stackstorm(parameters: &Json) -> Vec<String> {
     let mut words = Vec::new();
     for (name, value) in parameters.as_object().unwrap() {
         match value {
@@ -468,18 +493,67 @@ fn stackstorm(parameters: &Json) -> Vec<String> {
             Json::String(text) if text.is_empty() => {}
             Json::Bool(true) => words.push(format!("--{name}")),
             Json::String(text) => words.push(format!("--{name}={text}")),
-            // Python's str() of a list.
-            Json::Array(items) => {
-                let items: Vec<String> = items
-                    .iter()
-                    .map(|item| format!("'{}'", item.as_str().unwrap()))
-                    .collect();
-                words.push(format!("--{name}=[{}]", items.join(", ")));
-            }
-            other => words.push(format!("--{name}={other}")),
+            other => words.push(format!("--{name}={}", python(other))),
         }
     }
     words
+}
+
+/// What Python's `repr` makes of it.
+fn python(value: &Json) -> String {
+    match value {
+        Json::Null => "None".to_owned(),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => python_text(text),
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(python).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Json::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{}: {}", python_text(name), python(value)))
+                .collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+    }
+}
+
+/// In single quotes, unless there are only such within.
+fn python_text(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut written = String::from(quote);
+    for letter in text.chars() {
+        match letter {
+            '\\' => written.push_str("\\\\"),
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{ad}' => {
+                written.push_str(&format!("\\x{:02x}", u32::from(letter)));
+            }
+            _ if letter == quote => written.extend(['\\', letter]),
+            _ => written.push(letter),
+        }
+    }
+    written.push(quote);
+    written
+}
+
+#[test]
+fn python_is_written_as_python_writes_it() {
+    assert_eq!(
+        python(
+            &json!([{ "a": "it's", "b": null, "c": true }, "\"'\\\n", "\"", "\u{a0}é", 1.5, []])
+        ),
+        r#"[{'a': "it's", 'b': None, 'c': True}, '"\'\\\n', '"', '\xa0é', 1.5, []]"#
+    );
 }
 
 #[test]

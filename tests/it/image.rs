@@ -310,11 +310,8 @@ fn a_modules_image_runs_an_action_of_a_playbook() {
     assert!(error.contains("there is no action \"\""), "{error}");
 }
 
-#[test]
-fn without_arguments_the_image_runs_a_cortex_job() {
-    let Some(binary) = binary() else { return };
-    let image = Image::build(&binary, "cordon");
-    let task = Task::new(&json!({}));
+/// A job folder for everybody.
+fn cortex_job(task: &Task) -> PathBuf {
     let job = task.path().join("job");
     for folder in ["input", "output"] {
         std::fs::create_dir_all(job.join(folder)).unwrap();
@@ -329,12 +326,84 @@ fn without_arguments_the_image_runs_a_cortex_job() {
         "parameters": {}, "config": config,
     });
     write(&job.join("input"), "input.json", &input.to_string());
-    let ran = image.run(&[&format!("--volume={}:/job", job.display())], &[]);
+    job
+}
+
+/// What the image does with the job in a folder.
+fn runs_job(image: &Image, job: &Path, place: &str, options: &[&str], arguments: &[&str]) {
+    let volume = format!("--volume={}:{place}", job.display());
+    let ran = image.run(&[&[volume.as_str()], options].concat(), arguments);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
     let text = std::fs::read_to_string(job.join("output/output.json")).unwrap();
-    let output: Json = serde_json::from_str(&text).unwrap();
-    assert_eq!(output["success"], true, "{output}");
-    assert_eq!(output["full"]["added"], 1, "{output}");
+    let report: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["success"], true, "{report}");
+    assert_eq!(report["full"]["added"], 1, "{report}");
+}
+
+#[test]
+fn without_arguments_the_image_runs_a_cortex_job() {
+    let Some(binary) = binary() else { return };
+    let image = Image::build(&binary, "cordon");
+    for (place, arguments) in [
+        ("/job", &[][..]),
+        ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"]),
+    ] {
+        let task = Task::new(&json!({}));
+        runs_job(&image, &cortex_job(&task), place, &[], arguments);
+    }
+}
+
+/// As `JobRunnerSrv` makes the folder: for the user of Cortex alone, who is not the image's.
+#[test]
+#[cfg(unix)]
+fn the_image_for_cortex_reads_a_folder_that_is_cortexs_alone() {
+    const CORTEX: u32 = 1001;
+    let Some(binary) = binary() else { return };
+    let image = Image::build(&binary, "cortex");
+    let config = &image.inspect()["Config"];
+    assert_eq!(config["User"], "0:0", "{config}");
+    for (place, arguments) in [
+        ("/job", &[][..]),
+        ("/tmp/cortex-jobs/1", &["/tmp/cortex-jobs/1"]),
+    ] {
+        let task = Task::new(&json!({}));
+        let job = cortex_job(&task);
+        for (path, mode) in [
+            ("input/input.json", "600"),
+            ("input", "700"),
+            ("output", "700"),
+            ("", "700"),
+        ] {
+            let path = job.join(path);
+            open(&path, mode);
+            std::os::unix::fs::chown(&path, Some(CORTEX), Some(CORTEX)).unwrap();
+        }
+        // Cortex takes no capability away: this is the one that it needs of those that Docker gives.
+        runs_job(&image, &job, place, &["--cap-add=dac_override"], arguments);
+    }
+}
+
+/// Without an image: that there is such a stage, and that it is what responders name.
+#[test]
+fn responders_name_the_image_for_cortex() {
+    let text = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let (_, stage) = text.split_once("\nFROM cordon AS cortex\n").unwrap();
+    let (stage, _) = stage.split_once("\n\n").unwrap();
+    let lines: Vec<&str> = stage.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "USER 0:0",
+            r#"ENTRYPOINT ["/cordon", "run", "--dialect", "cortex", "--job"]"#,
+            r#"CMD ["/job"]"#,
+        ]
+    );
+    let text = std::fs::read_to_string(root().join("manifests/cortex/responders.json")).unwrap();
+    let responders: Json = serde_json::from_str(&text).unwrap();
+    let image = concat!("cordon-cortex:", env!("CARGO_PKG_VERSION"));
+    for responder in responders.as_array().unwrap() {
+        assert_eq!(responder["dockerImage"], image, "{}", responder["name"]);
+    }
 }
 
 #[test]

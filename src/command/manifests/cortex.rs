@@ -5,23 +5,28 @@ use sdk::action::ActionInfo;
 use sdk::connector::Connector;
 use serde_json::{Map, Value as Json, json};
 
-use super::{IMAGE, LICENCE, VERSION, argument, fields, schema};
+use super::{LICENCE, VERSION, argument, fields, schema};
 
-/// The catalog, as `responder.urls` of Cortex takes it.
-pub(super) fn catalog(connectors: &[&Connector]) -> Json {
+/// The catalog, as `responder.urls` of Cortex takes it. The image is that of the stage `cortex` of the Dockerfile.
+pub(super) fn catalog(connectors: &[&Connector], image: &str) -> Json {
     let mut all = Vec::new();
     for connector in connectors {
         for action in sdk::action::catalog(connector) {
             let arguments = schema::plain(action.arguments.as_value());
             if schema::properties(&arguments).any(|(name, _)| name == "values") {
-                all.push(one(connector, &action, &arguments));
+                all.push(one(connector, &action, &arguments, image));
             }
         }
     }
     Json::Array(all)
 }
 
-fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>) -> Json {
+fn one(
+    connector: &Connector,
+    action: &ActionInfo,
+    arguments: &Map<String, Json>,
+    image: &str,
+) -> Json {
     let configuration = fields::of(connector);
     let mut items: Vec<Json> = configuration
         .iter()
@@ -42,7 +47,7 @@ fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>
         "license": LICENCE,
         "description": format!("{}: {}", connector.title, action.description),
         "dataTypeList": ["thehive:case_artifact"],
-        "dockerImage": IMAGE,
+        "dockerImage": image,
         "baseConfig": format!("Cordon_{}", connector.name),
         "config": { "connector": connector.name, "service": action.command },
         "configurationItems": items,
@@ -51,13 +56,12 @@ fn one(connector: &Connector, action: &ActionInfo, arguments: &Map<String, Json>
 
 /// One item. Items are flat: what has parts is a text with JSON in it.
 fn item(name: &str, schema: &Json, required: bool) -> Json {
-    let items = schema.get("items").map(schema::one_type);
-    let (kind, multi) = match (schema::one_type(schema), items) {
-        ("boolean", _) => ("boolean", false),
-        ("integer" | "number", _) => ("number", false),
-        ("string", _) => ("string", false),
-        ("array", Some("string")) => ("string", true),
-        _ => ("text", false),
+    let (kind, multi) = match schema::one_type(schema) {
+        _ if schema::has_parts(schema) => ("text", false),
+        "boolean" => ("boolean", false),
+        "integer" | "number" => ("number", false),
+        "array" => ("string", true),
+        _ => ("string", false),
     };
     let mut description = schema
         .get("description")

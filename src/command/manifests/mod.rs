@@ -34,15 +34,18 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The program's licence.
 const LICENCE: &str = env!("CARGO_PKG_LICENSE");
 
-/// The program's image, as the Dockerfile at the root of the repository is told to call it.
-const IMAGE: &str = concat!("cordon:", env!("CARGO_PKG_VERSION"));
-
 /// Files by their names below the directory, with `/` between folders.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Prints the names, checks the files, or writes them.
-pub(crate) fn run(directory: &Path, check: bool, write: bool, output: Output) -> Outcome {
-    let mut files = files();
+/// Prints the names, checks the files, or writes them. `image` is what they call the program's image.
+pub(crate) fn run(
+    directory: &Path,
+    image: &str,
+    check: bool,
+    write: bool,
+    output: Output,
+) -> Outcome {
+    let mut files = files(image);
     if check || write {
         frozen::keep(directory, &connectors::all())?;
     }
@@ -82,7 +85,10 @@ pub(crate) fn run(directory: &Path, check: bool, write: bool, output: Output) ->
 }
 
 /// Every generated file but the list of UUIDs.
-fn files() -> Files {
+fn files(image: &str) -> Files {
+    // As the Dockerfile at the root of the repository says to call them.
+    let cortex_image = format!("{image}-cortex:{VERSION}");
+    let image = format!("{image}:{VERSION}");
     let connectors = connectors::all();
     let mut files = Files::new();
     files.insert(
@@ -95,12 +101,12 @@ fn files() -> Files {
     );
     files.insert(
         "cortex/responders.json".to_owned(),
-        text::json(&cortex::catalog(&connectors)),
+        text::json(&cortex::catalog(&connectors, &cortex_image)),
     );
     stackstorm::add(&connectors, &mut files);
-    workflows::add(&connectors, &mut files);
+    workflows::add(&connectors, &image, &mut files);
     for connector in &connectors {
-        sekoia::add(connector, &mut files);
+        sekoia::add(connector, &image, &mut files);
     }
     if let Some(connector) = connectors.iter().find(|it| !it.mechanisms.is_empty()) {
         files.insert(

@@ -67,6 +67,15 @@ pub(super) fn one_type(schema: &Json) -> &str {
         .unwrap_or("object")
 }
 
+/// Whether it has parts that are no plain texts: who knows no such thing takes all of it as a text with JSON.
+pub(super) fn has_parts(schema: &Json) -> bool {
+    match one_type(schema) {
+        "object" => true,
+        "array" => schema.get("items").map(one_type) != Some("string"),
+        _ => false,
+    }
+}
+
 fn simplify(schema: &Json, root: &Json) -> Map<String, Json> {
     let mut given = schema.as_object().cloned().unwrap_or_default();
     if let Some(Json::String(reference)) = given.remove("$ref") {

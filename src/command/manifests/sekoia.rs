@@ -17,7 +17,7 @@ use crate::sekoia::{LISTS, secret_names};
 const LEFT_OUT: [&str; 2] = ["ca_file", "publish"];
 
 /// Adds the module's folder.
-pub(super) fn add(connector: &Connector, files: &mut Files) {
+pub(super) fn add(connector: &Connector, image: &str, files: &mut Files) {
     let mut add = |name: &str, content: Vec<u8>| {
         files.insert(format!("{}/{name}", connector.name), content);
     };
@@ -32,7 +32,10 @@ pub(super) fn add(connector: &Connector, files: &mut Files) {
     }
     add("CHANGELOG.md", changelog::markdown().into_bytes());
     add("CONFIGURE.md", stubs::configure(connector).into_bytes());
-    add("Dockerfile", stubs::dockerfile(connector).into_bytes());
+    add(
+        "Dockerfile",
+        stubs::dockerfile(connector, image).into_bytes(),
+    );
     add("logo.png", logo::png(connector.name));
     add("logo.svg", logo::svg(connector.name).into_bytes());
     add("main.py", stubs::main(&catalog).into_bytes());

@@ -75,6 +75,7 @@ fn one(connector: &Connector, action: &ActionInfo, fields: &[Field], name: &str)
     }
     let mut parameters: Map<String, Json> = argument::all(action)
         .iter()
+        .filter(|argument| is_name(&argument.name))
         .map(|argument| (argument.name.clone(), parameter(argument)))
         .collect();
     // Where the values stand is nobody's choice: whoever may run the action may not see them.
@@ -93,6 +94,12 @@ fn one(connector: &Connector, action: &ActionInfo, fields: &[Field], name: &str)
     })
 }
 
+/// Whether StackStorm takes a parameter of this name. An argument with another name has a second one.
+fn is_name(name: &str) -> bool {
+    name.chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
 /// A field's value as a template. StackStorm writes all of `env` as JSON before it renders it: no double
 /// quote may stand in a template, and what comes out of it has to be escaped. A field without a value gives
 /// an empty variable, which counts as none.
@@ -107,34 +114,29 @@ fn value(connector: &Connector, field: &Field) -> String {
     }
 }
 
-/// An argument in the pack's dialect of draft 4, where `required` is a truth and formats are unknown.
+/// An argument in the pack's dialect of draft 4, where `required` is a truth and formats are unknown. A list
+/// goes onto the command line as Python writes it, which for more than plain texts is nothing that anybody
+/// reads; a text goes there as it is.
 fn parameter(argument: &Argument) -> Json {
-    let mut parameter = argument.schema.clone();
-    draft4(&mut parameter);
+    let mut parameter = if schema::has_parts(&argument.schema) {
+        json!({ "description": format!("{} (as JSON)", argument.description()), "type": "string" })
+    } else {
+        argument.schema.clone()
+    };
+    without_formats(&mut parameter);
     parameter["required"] = Json::Bool(argument.is_required);
     parameter
 }
 
-fn draft4(schema: &mut Json) {
+fn without_formats(schema: &mut Json) {
     let Some(fields) = schema.as_object_mut() else {
         return;
     };
     fields.remove("format");
-    let required = fields.remove("required");
-    if let Some(Json::Object(properties)) = fields.get_mut("properties") {
-        for (name, property) in properties {
-            draft4(property);
-            let names = required.as_ref().and_then(Json::as_array);
-            let is_required = names.is_some_and(|names| names.iter().any(|it| it == name));
-            property["required"] = Json::Bool(is_required);
-        }
-    }
-    for word in ["items", "additionalProperties"] {
-        if let Some(inner) = fields.get_mut(word) {
-            draft4(inner);
-        }
+    if let Some(items) = fields.get_mut("items") {
+        without_formats(items);
     }
     if let Some(Json::Array(choices)) = fields.get_mut("anyOf") {
-        choices.iter_mut().for_each(draft4);
+        choices.iter_mut().for_each(without_formats);
     }
 }

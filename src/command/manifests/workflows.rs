@@ -5,7 +5,7 @@ use sdk::connector::Connector;
 use serde_json::{Value as Json, json};
 
 use super::argument::{self, Argument};
-use super::{Files, IMAGE, fields, schema, text};
+use super::{Files, fields, schema, text};
 
 /// The actions that examples are made of.
 const SHOWN: [&str; 3] = ["sync_collection", "block", "unblock"];
@@ -17,7 +17,7 @@ const SCHEDULED: (&str, &str) = ("sync_collection", "*/5 * * * *");
 const COLLECTION: &str = "https://intel.example.com/collection.json";
 
 /// Adds the examples.
-pub(super) fn add(connectors: &[&Connector], files: &mut Files) {
+pub(super) fn add(connectors: &[&Connector], image: &str, files: &mut Files) {
     for connector in connectors {
         let catalog = sdk::action::catalog(connector);
         let shown: Vec<&ActionInfo> = catalog
@@ -29,10 +29,10 @@ pub(super) fn add(connectors: &[&Connector], files: &mut Files) {
         }
         for action in &shown {
             let name = format!("kestra/{}_{}.yaml", connector.name, action.command);
-            files.insert(name, text::yaml(&flow(connector, action)));
+            files.insert(name, text::yaml(&flow(connector, action, image)));
         }
         let name = format!("argo/{}.yaml", connector.name);
-        files.insert(name, text::yaml(&template(connector, &shown)));
+        files.insert(name, text::yaml(&template(connector, &shown, image)));
         if let Some(action) = shown.iter().find(|action| action.command == SCHEDULED.0) {
             let name = format!("argo/{}_{}.yaml", connector.name, action.command);
             files.insert(name, text::yaml(&scheduled(connector, action)));
@@ -42,7 +42,7 @@ pub(super) fn add(connectors: &[&Connector], files: &mut Files) {
 
 /// A flow of Kestra. The configuration is one secret, a JSON object; arguments are words of the command
 /// line, so that no value can be taken for anything else.
-fn flow(connector: &Connector, action: &ActionInfo) -> Json {
+fn flow(connector: &Connector, action: &ActionInfo, image: &str) -> Json {
     let arguments = argument::small(action);
     let mut words = vec![
         "run".to_owned(),
@@ -77,7 +77,7 @@ fn flow(connector: &Connector, action: &ActionInfo) -> Json {
         "tasks": [{
             "id": action.command,
             "type": "io.kestra.plugin.docker.cli.Run",
-            "containerImage": IMAGE,
+            "containerImage": image,
             "inputFiles": {
                 "configuration.json": format!("{{\"configuration\": {{{{ secret('{secret}') }}}}}}"),
             },
@@ -118,7 +118,7 @@ fn input(argument: &Argument) -> Json {
 }
 
 /// Templates of Argo, one for each action. The configuration comes from a Kubernetes secret.
-fn template(connector: &Connector, actions: &[&ActionInfo]) -> Json {
+fn template(connector: &Connector, actions: &[&ActionInfo], image: &str) -> Json {
     let templates: Vec<Json> = actions
         .iter()
         .map(|action| {
@@ -140,7 +140,7 @@ fn template(connector: &Connector, actions: &[&ActionInfo]) -> Json {
                     "backoff": { "duration": "1m", "factor": "2" },
                 },
                 "container": {
-                    "image": IMAGE,
+                    "image": image,
                     "command": ["/cordon"],
                     "args": words,
                     "envFrom": [{ "prefix": "CORDON_", "secretRef": { "name": resource(connector) } }],

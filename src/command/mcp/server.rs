@@ -16,8 +16,8 @@ use sdk::{Error, ErrorKind};
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
-use super::tools::{Offer, is_reserved};
-use crate::command::run::{complain, only_loopback};
+use super::tools::Offer;
+use crate::command::run::{complain, is_reserved, only_loopback};
 use crate::config::schema;
 use crate::sekoia::coerce::coerce;
 use crate::told;

@@ -12,6 +12,7 @@ use sdk::connector::Connector;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
+use crate::command::run::is_reserved;
 use crate::sekoia::secrets::Redactor;
 
 /// Longest name of a tool (MCP, tools).
@@ -61,11 +62,6 @@ pub(super) struct Offer {
     pub(super) writes: bool,
     /// What it takes.
     pub(super) schema: Json,
-}
-
-/// What a client may not choose: files and addresses that this machine reads.
-pub(super) fn is_reserved(argument: &str) -> bool {
-    argument.ends_with("_path") || argument.ends_with("_url")
 }
 
 /// The tools by name.

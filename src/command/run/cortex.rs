@@ -21,7 +21,7 @@ use std::sync::Arc;
 use sdk::{Error, ErrorKind};
 use serde_json::{Map, Value as Json, json};
 
-use super::input::{COMMON_FIELDS, INPUT_LIMIT};
+use super::input::{COMMON_FIELDS, INPUT_LIMIT, is_reserved};
 use super::{Ended, Job, action};
 use crate::cli::Run;
 use crate::connectors;
@@ -32,11 +32,6 @@ use crate::told;
 
 /// What TLP and PAP are, and may be, where the job does not say.
 const AMBER: i64 = 2;
-
-/// What the person who starts a responder may not choose: files and addresses that this machine reads.
-fn is_reserved(argument: &str) -> bool {
-    argument.ends_with("_path") || argument.ends_with("_url")
-}
 
 /// Whether Cortex made this folder.
 pub(crate) fn is_job(folder: &Path) -> bool {

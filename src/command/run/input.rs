@@ -26,6 +26,12 @@ pub(super) const COMMON_FIELDS: [&str; 5] = [
 /// The one among them that is not a text, but true or false.
 pub(crate) const MASS_CHANGE: &str = "allow_mass_change_unattended";
 
+/// What may not be chosen by whoever starts an action from elsewhere, an analyst or a model: files and addresses
+/// that this machine reads.
+pub(crate) fn is_reserved(argument: &str) -> bool {
+    argument.ends_with("_path") || argument.ends_with("_url")
+}
+
 /// Reads the JSON object of a file, or of stdin where the path is `-`: its arguments and its configuration.
 pub(super) fn read(path: &Path) -> Result<(Json, Json), Error> {
     let what = |error: std::io::Error| {

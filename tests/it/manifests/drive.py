@@ -74,6 +74,8 @@ SAMPLES = {"fqdn": "c2.example.org", "name": "c2", "IoC": "8.8.8.8"}
 
 def sample(argument):
     """A value for an argument that has to be given."""
+    if argument.get("description", "").endswith("(as JSON)"):
+        return json.dumps([{"type": "indicator"}])
     if "enum" in argument:
         return argument["enum"][0]
     items = argument.get("items", {})

@@ -1,11 +1,13 @@
 //! What other engines are given, driven as they drive it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::{folder, read};
-use crate::support::{Fake, Ran, act, cordon, finish};
+use crate::dialects::stackstorm;
+use crate::support::{Fake, Ran, act, cordon, finish, indicator};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
 
@@ -94,22 +96,68 @@ fn no_responder_has_an_item_that_the_program_does_not_take() {
     }
 }
 
-/// The pack's script, as a runner of StackStorm starts it.
+/// The names of an action's parameters in the pack, with their types.
+fn parameters(action: &str) -> BTreeMap<String, String> {
+    let path = folder().join(format!("stackstorm/actions/{action}.yaml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, text) = text.split_once("\nparameters:\n").unwrap();
+    let mut parameters = BTreeMap::new();
+    let mut name = "";
+    for line in text.lines() {
+        if let Some(field) = line.strip_prefix("    ") {
+            if let Some(kind) = field.strip_prefix("type: ") {
+                parameters.insert(name.to_owned(), kind.trim_matches('"').to_owned());
+            }
+        } else if let Some(key) = line.strip_prefix("  ") {
+            name = key.strip_suffix(':').unwrap().trim_matches('"');
+        }
+    }
+    parameters
+}
+
+/// StackStorm refuses an action with any other name.
 #[test]
+fn parameters_of_the_pack_have_names_that_it_takes_and_none_is_lost() {
+    let is_word = |name: &str| {
+        let mut letters = name.chars();
+        letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    };
+    let mut other = 0;
+    for connector in read(&folder().join("catalog.json"))["connectors"]
+        .as_array()
+        .unwrap()
+    {
+        for action in connector["actions"].as_array().unwrap() {
+            let text = |value: &Json| value.as_str().unwrap().to_owned();
+            let action_name = format!("{}_{}", text(&connector["name"]), text(&action["command"]));
+            let parameters = parameters(&action_name);
+            for name in parameters.keys() {
+                assert!(is_word(name), "{action_name}: {name}");
+            }
+            let arguments = action["arguments"]["properties"].as_object();
+            for name in arguments.into_iter().flat_map(Map::keys) {
+                other += usize::from(!is_word(name));
+                let word = name.replace('-', "_");
+                assert!(parameters.contains_key(&word), "{action_name}: {word}");
+            }
+        }
+    }
+    assert!(other > 0, "there is one to leave out");
+}
+
+/// The pack's script, as a runner of StackStorm starts it.
 #[cfg(unix)]
-fn the_script_of_the_pack_runs_the_program() {
-    let directory = tempfile::tempdir().unwrap();
-    let fake = Fake::start(directory.path(), &["crowdstrike", "--http"]);
+fn run_script(directory: &Path, fake: &Fake, action: &str, words: &[String]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_cordon"));
     let system = std::env::var("PATH").unwrap();
     let path = format!("{}:{system}", binary.parent().unwrap().display());
     let mut command = std::process::Command::new(folder().join("stackstorm/actions/cordon.sh"));
     command
-        .current_dir(directory.path())
+        .current_dir(directory)
         .env_clear()
         .env("PATH", path)
         .env("CORDON_RUN_CONNECTOR", "crowdstrike")
-        .env("CORDON_RUN_ACTION", "block")
+        .env("CORDON_RUN_ACTION", action)
         .env("CORDON_CA_PEM", "");
     for (name, value) in fake.configuration.as_object().unwrap() {
         let text = value
@@ -117,14 +165,41 @@ fn the_script_of_the_pack_runs_the_program() {
             .map_or_else(|| value.to_string(), str::to_owned);
         command.env(format!("CORDON_{}", name.to_uppercase()), text);
     }
-    // Named parameters, as the runner writes them: a list as Python does, nothing for false.
-    let ran = finish(command.args([
-        &format!("--values=['{SHA256}']"),
-        "--valid_for=7",
-        "--fail_on=failed",
-        "--exclude=[]",
-        "--reason=--store=/etc/passwd",
-    ]));
+    finish(command.args(words))
+}
+
+#[test]
+#[cfg(unix)]
+fn the_script_of_the_pack_runs_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::start(directory.path(), &["crowdstrike", "--http"]);
+    let words = stackstorm(&json!({
+        "values": [SHA256], "valid_for": 7, "fail_on": "failed", "exclude": [], "dry_run": false,
+        "reason": "--store=/etc/passwd",
+    }));
+    let ran = run_script(directory.path(), &fake, "block", &words);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["added"], 1, "{ran:?}");
+}
+
+/// StackStorm lets no value through that is not of its parameter's type, and writes all but texts as Python
+/// does.
+#[test]
+#[cfg(unix)]
+fn stix_objects_arrive_through_the_pack() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::start(directory.path(), &["crowdstrike", "--http"]);
+    let pattern = format!("[file:hashes.'SHA-256' = '{SHA256}']");
+    let objects = json!([indicator(
+        &pattern,
+        &json!({ "name": "it's \"evil\" \\ é", "revoked": false })
+    )]);
+    let value = match parameters("crowdstrike_push_indicators")["stix_objects"].as_str() {
+        "string" => Json::from(objects.to_string()),
+        _ => objects,
+    };
+    let words = stackstorm(&json!({ "stix_objects": value, "valid_for": 7 }));
+    let ran = run_script(directory.path(), &fake, "push_indicators", &words);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.json()["added"], 1, "{ran:?}");
 }

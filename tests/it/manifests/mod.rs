@@ -128,6 +128,59 @@ fn what_is_changed_missing_or_superfluous_is_told() {
 }
 
 #[test]
+fn files_that_are_exported_name_the_image_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let manifests = |option: &str, image: &str| {
+        let words = ["manifests", option, "--directory", "m", "--image", image];
+        run(directory.path(), &words)
+    };
+    let image = "registry.example.com:5000/soc/cordon";
+    assert_eq!(manifests("--write", image).code, Some(0));
+    assert_eq!(manifests("--check", image).code, Some(0));
+    let ran = manifests("--check", "cordon");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, line) in [
+        (
+            "zscaler/Dockerfile",
+            format!("ARG CORDON={image}:{version}"),
+        ),
+        (
+            "cortex/responders.json",
+            format!("\"dockerImage\": \"{image}-cortex:{version}\","),
+        ),
+        (
+            "kestra/zscaler_block.yaml",
+            format!("containerImage: \"{image}:{version}\""),
+        ),
+        ("argo/zscaler.yaml", format!("image: \"{image}:{version}\"")),
+    ] {
+        let text = std::fs::read_to_string(directory.path().join("m").join(name)).unwrap();
+        assert!(
+            text.lines().any(|it| it.trim() == line),
+            "{name}: {line}\n{text}"
+        );
+    }
+    for bad in [
+        "",
+        "a/",
+        "/a",
+        "a:1",
+        "a b",
+        "a\nUSER 0",
+        "A",
+        "a:b/c",
+        "a\"/b",
+        "-a",
+        "${A}",
+    ] {
+        let ran = manifests("--write", bad);
+        assert_eq!(ran.code, Some(2), "{bad:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_published_uuid_that_is_lost_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let manifests =

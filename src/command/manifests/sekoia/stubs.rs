@@ -115,10 +115,11 @@ build-backend = "poetry.core.masonry.api"
 }
 
 /// The module's image, made from the program's.
-pub(super) fn dockerfile(connector: &Connector) -> String {
+pub(super) fn dockerfile(connector: &Connector, image: &str) -> String {
     format!(
-        r#"# The program's image, which the Dockerfile at the root of the repository builds.
-ARG CORDON=cordon:{VERSION}
+        r#"# The program's image, which the Dockerfile at the root of the repository builds. Who builds this one has to reach
+# it: `cordon manifests --write --image REGISTRY/NAME` writes where it is.
+ARG CORDON={image}
 FROM ${{CORDON}}
 # The platform adds the name of the action.
 ENTRYPOINT ["/cordon", "sekoia", "{}"]
