@@ -22,7 +22,7 @@ COPY . .
 # build itself runs.
 RUN set -eu; \
     host="$(rustc -vV | sed -n 's/^host: //p')"; \
-    RUSTFLAGS='-C target-feature=+crt-static' CARGO_PROFILE_RELEASE_STRIP=symbols \
+    RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs' \
         cargo build --release --locked --bin cordon --target "$host" --target-dir /target; \
     install -D "/target/$host/release/cordon" /out/cordon; \
     install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt

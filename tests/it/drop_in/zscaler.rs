@@ -199,7 +199,8 @@ fn activate_changes_publishes_what_is_pending_and_waits_for_it() {
 fn activate_changes_minds_a_pause_and_other_runs() {
     let stage = tenant();
     stage.post("/fake/stage?entry=host-9.cordon-contract.com", &[]);
-    let activate = |store: &Arc<MemoryStore>| stage.act("zscaler_activate_changes", &json!({}), store);
+    let activate =
+        |store: &Arc<MemoryStore>| stage.act("zscaler_activate_changes", &json!({}), store);
     let view = activate(&stage.paused()).unwrap();
     assert_eq!(view["status"], "PENDING", "{view}");
     assert!(
