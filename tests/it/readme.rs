@@ -92,6 +92,7 @@ fn the_configuration_loads() {
         ("FALCON_ID", "an-id"),
         ("FALCON_SECRET", "a-secret"),
         ("FW1_KEY", "a-key"),
+        ("SEKOIA_API_KEY", "a-key"),
     ]));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(
