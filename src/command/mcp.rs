@@ -96,6 +96,12 @@ async fn from_configuration(
     global: &Global,
 ) -> Result<(Vec<Connection>, String, Option<Opened>), Failure> {
     let config = configuration(global)?;
+    if !allow_writes && let Some(path) = config.store.as_deref().filter(|path| !path.exists()) {
+        tell(&format!(
+            "warning: there is no store {} yet; what is recorded there later is known here after a new start",
+            path.display()
+        ));
+    }
     let opened = super::sync::open_store(&config, !allow_writes, global).await?;
     if let Some(opened) = &opened {
         if allow_writes {

@@ -2,7 +2,6 @@
 //! it, with podman and runc from the distribution, as root: a machine without them has to be able to run every
 //! other test.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -506,13 +505,21 @@ fn a_large_push_stays_small() {
     assert!(kib < MOST_MEMORY, "{} MiB", kib >> 10);
 }
 
-#[test]
-fn the_build_reads_nothing_but_sources() {
+/// What `.dockerignore` lets into the build.
+fn admitted() -> (String, Vec<PathBuf>) {
     let text = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
-    let taken: BTreeSet<&str> = text
+    let admitted = text
         .lines()
         .filter_map(|line| line.strip_prefix('!'))
+        .map(|name| root().join(name))
         .collect();
+    (text, admitted)
+}
+
+#[test]
+fn the_build_reads_nothing_but_sources() {
+    let (text, admitted) = admitted();
+    // What cargo looks for before it builds anything, tests and benches that are named included.
     for needed in [
         "Cargo.toml",
         "Cargo.lock",
@@ -522,8 +529,29 @@ fn the_build_reads_nothing_but_sources() {
         "benches",
         "tests",
     ] {
-        assert!(taken.contains(needed), "{needed}");
+        assert!(admitted.contains(&root().join(needed)), "{needed}");
         assert!(root().join(needed).exists(), "{needed}");
     }
     assert!(text.lines().any(|line| line == "*"), "all else stays out");
+}
+
+/// By the list of files that the compiler says it has read for the binary.
+#[test]
+fn what_the_binary_is_made_of_is_let_into_the_build() {
+    let (_, admitted) = admitted();
+    let list = Path::new(env!("CARGO_BIN_EXE_cordon")).with_extension("d");
+    let list = std::fs::read_to_string(list).unwrap();
+    let (_, files) = list.trim_end().split_once(": ").unwrap();
+    // Spaces of a name are escaped.
+    let files = files.replace("\\ ", "\0");
+    let files: Vec<PathBuf> = files
+        .split(' ')
+        .map(|file| PathBuf::from(file.replace('\0', " ")))
+        .collect();
+    assert!(files.contains(&root().join("src/main.rs")), "{list}");
+    let kept_out: Vec<&PathBuf> = files
+        .iter()
+        .filter(|file| !admitted.iter().any(|folder| file.starts_with(folder)))
+        .collect();
+    assert_eq!(kept_out, Vec::<&PathBuf>::new());
 }

@@ -4,6 +4,7 @@ mod arguments;
 pub mod drop_in;
 mod perform;
 mod setup;
+mod typed;
 mod view;
 
 use futures::future::BoxFuture;
@@ -16,8 +17,8 @@ use crate::report::Report;
 use crate::sync::Context;
 
 pub use arguments::FailOn;
-pub use perform::kept_off;
 pub use setup::{Common, Setup, common, management_hosts, members, set_up};
+pub use typed::kept_off;
 pub use view::{Blocked, BlockedEntry, Checked, CheckedDevice, CheckedFinding, blocked, check};
 
 /// What an action is, for people, manifests and schemas.
