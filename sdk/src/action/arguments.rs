@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
+use super::typed;
 use crate::error::{Error, Result};
 use crate::report::Status;
 
@@ -168,7 +169,7 @@ pub(super) struct SyncCollection {
     pub(super) complete: bool,
     /// Days after which indicators without an end are taken down
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 36_500))]
     pub(super) valid_for: Option<u32>,
     /// Arguments of every writing action
     #[serde(flatten)]
@@ -186,7 +187,7 @@ pub(super) struct PushIndicators {
     pub(super) stix_objects_path: Option<String>,
     /// Days after which objects without an end are taken down
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 36_500))]
     pub(super) valid_for: Option<u32>,
     /// Why; written beside the entries where the vendor has room
     #[serde(default)]
@@ -213,10 +214,10 @@ pub(super) struct Block {
     pub(super) values: Vec<String>,
     /// Days to block them
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 36_500))]
     pub(super) valid_for: Option<u32>,
     /// Until when to block them
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed::valid_until")]
     pub(super) valid_until: Option<DateTime<Utc>>,
     /// Why; written beside the entry where the vendor has room
     #[serde(default)]

@@ -24,7 +24,7 @@ use super::arguments::{
     Unblock,
 };
 use super::setup::{Setup, set_up};
-use super::typed::{kept_off, plain_words, refuse_host_bits, values};
+use super::typed::{kept_off, plain_words, refuse_host_bits, validity, values};
 use super::view;
 use super::{Call, Outcome};
 
@@ -176,14 +176,8 @@ fn default_validity(valid_for: Option<u32>) -> Result<HashMap<Kind, TimeDelta>> 
     let Some(days) = valid_for else {
         return Ok(HashMap::new());
     };
-    // Everything without an end would have ended already.
-    if days == 0 {
-        return Err(Error::input("valid_for is at least 1 day"));
-    }
-    Ok(Kind::ALL
-        .into_iter()
-        .map(|kind| (kind, TimeDelta::days(i64::from(days))))
-        .collect())
+    let length = validity(days)?;
+    Ok(Kind::ALL.into_iter().map(|kind| (kind, length)).collect())
 }
 
 /// The platform's address as its pages begin.
@@ -415,8 +409,7 @@ async fn block(arguments: Block, setup: &Setup, context: &Context) -> Result<Rep
         (Some(_), Some(_)) => {
             return Err(Error::input("give valid_for or valid_until, not both"));
         }
-        (Some(0), None) => return Err(Error::input("valid_for is at least 1 day")),
-        (Some(days), None) => Some(now + TimeDelta::days(i64::from(days))),
+        (Some(days), None) => Some(now + validity(days)?),
         (None, until) => until,
     };
     if let Some(until) = until

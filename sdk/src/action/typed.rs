@@ -1,8 +1,42 @@
-//! What people and playbooks type: values, and words beside them.
+//! What people and playbooks type: values, times, and words beside them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 
 use crate::collection::{Reading, Skipped, SkippedReason};
 use crate::error::{Error, Result};
 use crate::indicator::{Indicator, Origin, Value, ValueError, refang, split_port};
+
+/// The longest validity, in days: a century. What is meant for longer has no end.
+const LONGEST_VALIDITY: u32 = 36_500;
+
+/// A validity in days.
+pub(super) fn validity(days: u32) -> Result<TimeDelta> {
+    match days {
+        // Everything would have ended already.
+        0 => Err(Error::input("valid_for is at least 1 day")),
+        1..=LONGEST_VALIDITY => Ok(TimeDelta::days(i64::from(days))),
+        _ => Err(
+            Error::input(format!("valid_for is at most {LONGEST_VALIDITY} days"))
+                .hint("leave it out for no end"),
+        ),
+    }
+}
+
+/// Reads `valid_until`; the error says how a time is written.
+pub(super) fn valid_until<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time = DateTime::parse_from_rfc3339(text.trim()).map_err(|_| {
+        serde::de::Error::custom(format!(
+            "valid_until {text:?} is no time; write it as 2027-01-31T12:00:00Z"
+        ))
+    })?;
+    Ok(Some(time.to_utc()))
+}
 
 /// Values given as arguments. One that is none is left out by name; if all are, that is an error.
 pub(super) fn values(texts: &[String], argument: &str) -> Result<Reading> {
