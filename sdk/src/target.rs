@@ -7,13 +7,16 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::indicator::{Kind, Value};
 use crate::ownership::Owner;
 
 /// Whether an entry stops the thing or only tells of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// It is stopped.
     Prevent,

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Fake, Ran, act, bundle, indicator, write};
+use crate::support::{Fake, Ran, act, bundle, cordon, finish, indicator, run_with_input, write};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
 
@@ -97,6 +97,99 @@ fn a_block_is_listed_with_owner_end_and_reason_and_goes_again() {
     assert_eq!(falcon.there(), []);
     let again = falcon.done("unblock", &json!({ "values": [SHA256] }));
     assert_eq!(again["requests"]["write"], 0, "{again}");
+}
+
+#[test]
+fn times_that_cannot_be_are_named() {
+    let falcon = Falcon::start();
+    for (arguments, said) in [
+        (
+            json!({ "valid_for": 100_000_000 }),
+            "valid_for: must be at most 36500",
+        ),
+        (
+            json!({ "valid_until": "2027-01-01" }),
+            "valid_until \"2027-01-01\" is no time; write it as",
+        ),
+    ] {
+        let mut arguments = arguments;
+        arguments["values"] = json!([SHA256]);
+        let ran = falcon.run("block", &arguments);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+    assert_eq!(falcon.there(), []);
+}
+
+#[test]
+fn what_only_detects_is_listed_so() {
+    let falcon = Falcon::start();
+    let arguments = json!({ "values": [SHA256, "8.8.8.8"], "accept_detection": true });
+    falcon.done("block", &arguments);
+    let listed = falcon.done("list_blocked", &json!({}));
+    let effects: Vec<(&Json, &Json)> = listed["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (&entry["kind"], &entry["effect"]))
+        .collect();
+    assert_eq!(
+        effects,
+        [
+            (&json!("ipv4"), &json!("detect")),
+            (&json!("sha256"), &json!("prevent"))
+        ]
+    );
+}
+
+#[test]
+fn without_a_record_nobody_says_that_nothing_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http"]);
+    let mut configuration = fake.configuration.clone();
+    configuration["mechanism"] = json!("ban");
+    let store = ["--store", "sqlite:cordon.db"];
+    let list = |arguments: &Json, command: &str, store: &[&str]| {
+        let input = json!({ "arguments": arguments, "configuration": configuration });
+        let words = [&["run", "fortinet", command][..], store].concat();
+        run_with_input(directory, &words, &input.to_string())
+    };
+    let blocked = list(&json!({ "values": ["8.8.8.8"] }), "block", &store);
+    assert_eq!(blocked.code, Some(0), "{blocked:?}");
+    assert_eq!(list(&json!({}), "list_blocked", &store).json()["count"], 1);
+    let ran = list(&json!({}), "list_blocked", &[]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("ban needs a store"), "{ran:?}");
+}
+
+#[test]
+fn what_could_not_be_told_is_not_done() {
+    let falcon = Falcon::start();
+    let input =
+        json!({ "arguments": { "values": [SHA256] }, "configuration": falcon.fake.configuration });
+    let command = [
+        "run",
+        "crowdstrike",
+        "block",
+        "--output",
+        "nowhere/result.json",
+    ];
+    let ran = run_with_input(falcon.path(), &command, &input.to_string());
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("nowhere/result.json"), "{ran:?}");
+    assert_eq!(falcon.there(), []);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_is_lost_on_a_full_disk_is_no_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = cordon(directory.path());
+    let ran = finish(command.arg("connectors").stdout(full.unwrap()));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("cannot be printed"), "{ran:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::indicator::Kind;
 use crate::ownership::{Owner, Viewer, observe};
 use crate::store::LedgerRow;
 use crate::sync::{Context, TargetGroup, proving, recalled};
-use crate::target::{Finding, Foreign, Held, Level, Scope, Target};
+use crate::target::{Effect, Finding, Foreign, Held, Level, Proof, Scope, Target};
 
 /// What `list_blocked` gives.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -37,6 +37,8 @@ pub struct BlockedEntry {
     pub reason: String,
     /// Whether the vendor acts on it now.
     pub blocks: bool,
+    /// What acting means: `prevent`, or `detect` where the mechanism only tells.
+    pub effect: Effect,
     /// The mechanism that holds it.
     pub mechanism: String,
     /// The device.
@@ -71,6 +73,11 @@ pub async fn blocked(
             if !member.kinds.is_empty() && !member.kinds.contains(&kind) {
                 continue;
             }
+            let support = target.capabilities().kinds.iter();
+            let effect = support
+                .clone()
+                .find(|it| it.kind == kind)
+                .map_or(Effect::Prevent, |it| it.effect);
             for claim in &entry.claims {
                 if owner.is_some_and(|owner| claim.owner != *owner) {
                     continue;
@@ -82,6 +89,7 @@ pub async fn blocked(
                     until: claim.until.latest().map(|until| until.to_rfc3339()),
                     reason: entry.note.rest.clone(),
                     blocks: entry.held.blocks,
+                    effect,
                     mechanism: target.capabilities().mechanism.to_owned(),
                     device: key.device.clone(),
                 });
@@ -96,20 +104,27 @@ pub async fn blocked(
 
 /// What the ledger knows of a target, and what the vendor shows.
 async fn held(target: &dyn Target, context: &Context) -> Result<(Vec<LedgerRow>, Vec<Held>)> {
-    target.open().await?;
+    let capabilities = target.capabilities();
+    let facts = target.open().await?;
+    // Without a record an empty list would mean "I cannot tell", and read as "nothing".
+    let only_recorded = match capabilities.proof {
+        Proof::Mark { .. } => false,
+        Proof::Container => facts.container.is_none(),
+        Proof::Ledger => true,
+    };
+    if only_recorded && context.store.is_none() {
+        return Err(Error::config(format!(
+            "{} needs a store: nothing else could tell what is ours there",
+            capabilities.mechanism
+        ))
+        .hint("add [store] to the configuration, or give --store"));
+    }
     let ledger = match &context.store {
         Some(store) => store.ledger(&target.key().to_string()).await?,
         None => Vec::new(),
     };
-    if target.capabilities().foreign != Foreign::Unseen {
+    if capabilities.foreign != Foreign::Unseen {
         return Ok((ledger, target.list(Scope::All).await?));
-    }
-    if context.store.is_none() {
-        return Err(Error::config(format!(
-            "{} needs a store: the vendor shows nothing of what is there",
-            target.capabilities().mechanism
-        ))
-        .hint("add [store] to the configuration, or give --store"));
     }
     let listing = recalled(&ledger, context.environment.clock.now());
     Ok((ledger, listing))
