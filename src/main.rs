@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     let is_silent = matches!(cli.command, Command::Run(_) | Command::Mcp(_));
     let json = matches!(cli.global.output, OutputTo::Stdout(Format::Json));
     match dispatch(cli) {
+        Ok(code) if output::is_lost() => ExitCode::from(code.max(1)),
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if json && !is_silent {

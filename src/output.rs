@@ -1,6 +1,7 @@
 //! The one place that prints: results on stdout, everything else on stderr.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -118,18 +119,32 @@ impl Output {
     }
 }
 
-/// A line on stdout. A reader that went away (`| head`) is no failure of ours.
-pub(crate) fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+/// Whether something could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether a result was lost on the way to stdout.
+pub(crate) fn is_lost() -> bool {
+    LOST.load(Ordering::SeqCst)
 }
 
-/// A text on stdout as it is, without a line's end of its own.
+/// A line on stdout.
+pub(crate) fn print(text: &str) {
+    print_exactly(&format!("{text}\n"));
+}
+
+/// A text on stdout as it is, without a line's end of its own. A reader that went away (`| head`) is no
+/// failure of ours; a full disk is.
 pub(crate) fn print_exactly(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+    let printed = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    if let Err(error) = printed
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        LOST.store(true, Ordering::SeqCst);
+        tell(&format!("error: the result cannot be printed: {error}"));
+    }
 }
 
 /// A line on stderr.

@@ -82,12 +82,9 @@ async fn serve(options: &Mcp, global: &Global) -> Outcome {
     };
     tokio::select! {
         ended = session => ended,
-        () = async {
-            signals.next().await;
-            tell("stopping after what is being done; once more to stop at once");
+        () = signals.twice(|| {
             stop.send_replace(true);
-            signals.next().await;
-        } => Err(cancelled().into()),
+        }) => Err(cancelled().into()),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::cli::Global;
 use crate::config::{Config, Secrets, TargetConfig};
 use crate::environment;
 use crate::failure::Failure;
+use crate::output::tell;
 use crate::store::{ClockUse, Opened};
 
 /// The exit code, or why there is none.
@@ -167,6 +168,14 @@ impl Signals {
         }
         #[cfg(not(unix))]
         drop(tokio::signal::ctrl_c().await);
+    }
+
+    /// Waits for two: the first lets what is being done end, and `first` says that no more is begun.
+    pub(crate) async fn twice(&mut self, first: impl FnOnce()) {
+        self.next().await;
+        first();
+        tell("stopping after what is being done; once more to stop at once");
+        self.next().await;
     }
 }
 

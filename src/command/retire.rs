@@ -1,6 +1,7 @@
 //! `cordon retire`: takes down all of a deployment, or all of ours on a target.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sdk::Error;
 use sdk::ownership::Owner;
@@ -8,8 +9,11 @@ use sdk::report::Report;
 use serde_json::json;
 
 use super::sync::open_store;
-use super::{Outcome, block_on, check_clock, configuration, context, group, report};
+use super::{
+    Outcome, Signals, block_on, cancelled, check_clock, configuration, context, group, report,
+};
 use crate::cli::Global;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Takes down. A deployment that left the configuration is looked for on every target.
@@ -56,27 +60,44 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
         context.dry_run = dry_run;
         let mut reports: Vec<Report> = Vec::new();
         let mut problems = Vec::new();
-        for name in targets {
-            let Some(target) = config.targets.get(name) else {
-                continue;
-            };
-            let group = group(name, target, &context)?;
-            let there = match sdk::action::blocked(&group, owner.as_ref(), &context).await {
-                Ok(blocked) => blocked,
-                Err(error) => {
-                    problems.push((name.clone(), error));
+        let stop = AtomicBool::new(false);
+        let stopped = || stop.load(Ordering::SeqCst);
+        let work = async {
+            for name in targets {
+                let Some(target) = config.targets.get(name).filter(|_| !stopped()) else {
                     continue;
+                };
+                let group = group(name, target, &context)?;
+                let there = match sdk::action::blocked(&group, owner.as_ref(), &context).await {
+                    Ok(blocked) => blocked,
+                    Err(error) => {
+                        problems.push((name.clone(), error));
+                        continue;
+                    }
+                };
+                let owners: BTreeSet<&str> =
+                    there.entries.iter().map(|it| it.owner.as_str()).collect();
+                for owner in owners {
+                    if !stopped() {
+                        let owner = Owner::new(owner)?;
+                        reports.push(sdk::sync::retire(&owner, &[], &group, &context).await);
+                    }
                 }
-            };
-            let owners: BTreeSet<&str> = there.entries.iter().map(|it| it.owner.as_str()).collect();
-            for owner in owners {
-                reports.push(sdk::sync::retire(&Owner::new(owner)?, &[], &group, &context).await);
+            }
+            Ok::<(), Failure>(())
+        };
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            done = work => done?,
+            () = signals.twice(|| stop.store(true, Ordering::SeqCst)) => {
+                return Err(cancelled().into());
             }
         }
         let all: Vec<&Report> = reports.iter().collect();
         let value = json!({
             "status": if problems.is_empty() { report::worst_status(&all) } else { "partial" },
             "dry_run": dry_run,
+            "stopped": stopped(),
             "reports": reports,
             "errors": problems
                 .iter()
@@ -97,6 +118,12 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
             }
             text
         });
+        if stopped() {
+            // The result is out already: only people are told more.
+            let stopped = Failure::from(cancelled());
+            stopped.tell();
+            return Ok(stopped.exit_code());
+        }
         let codes = reports.iter().map(Report::exit_code);
         Ok(report::worst(codes.chain(
             problems.iter().map(|(_, error)| error.exit_code()),

@@ -124,6 +124,14 @@ pub(crate) fn run(options: &Run, global: &Global) -> Outcome {
         }
     });
     let mut redactor = Redactor::default();
+    if let OutputTo::File(path) = &global.output {
+        // What cannot be told later is not done.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| unwritable(path).because(error))?;
+    }
     let ended = read(dialect, options, &mut redactor)
         .map_err(Failure::from)
         .and_then(|job| perform(job, dialect, options, global, &mut redactor));
@@ -136,9 +144,9 @@ pub(crate) fn run(options: &Run, global: &Global) -> Outcome {
     let ended = ended.redacted(&redactor);
     if let OutputTo::File(path) = &global.output {
         std::fs::write(path, format!("{}\n", ended.json)).map_err(|error| {
-            Error::config("the result cannot be written")
-                .with("file", path.display())
-                .because(error)
+            // It was done: whoever looks for the result finds it here.
+            print(&ended.json.to_string());
+            unwritable(path).because(error)
         })?;
     }
     let to_file = matches!(global.output, OutputTo::File(_));
@@ -152,6 +160,10 @@ pub(crate) fn run(options: &Run, global: &Global) -> Outcome {
         Dialect::Plain => ended.code,
         Dialect::Cortex | Dialect::Kestra | Dialect::Stackstorm => ended.engine_code(),
     })
+}
+
+fn unwritable(path: &Path) -> Error {
+    Error::config("the result cannot be written").with("file", path.display())
 }
 
 fn read(dialect: Dialect, options: &Run, redactor: &mut Redactor) -> Result<Job, Error> {
@@ -251,17 +263,11 @@ fn perform(
         );
         let outcome = tokio::select! {
             outcome = work => outcome?,
-            () = stopped_twice(&mut signals) => return Err(cancelled().into()),
+            // The first lets the action end, because it is one pass over one target.
+            () = signals.twice(|| ()) => return Err(cancelled().into()),
         };
         Ok(Ended::of(outcome, &fail_on)?)
     })
-}
-
-/// The first signal lets the action end, because it is one pass over one target; the second does not.
-async fn stopped_twice(signals: &mut Signals) {
-    signals.next().await;
-    tell("stopping after this action; once more to stop at once");
-    signals.next().await;
 }
 
 /// The action of this name, or the error that suggests one.

@@ -255,12 +255,7 @@ async fn work(
         .buffer_unordered(TARGETS_AT_ONCE)
         .collect::<Vec<_>>();
     let mut signals = Signals::new()?;
-    let signals = async {
-        signals.next().await;
-        stop.store(true, Ordering::SeqCst);
-        tell("stopping after what is being done; once more to stop at once");
-        signals.next().await;
-    };
+    let signals = signals.twice(|| stop.store(true, Ordering::SeqCst));
     tokio::select! {
         done = work => {
             let complete = done.iter().all(|(_, complete)| *complete);

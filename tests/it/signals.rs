@@ -27,9 +27,10 @@ fn wait_for(reader: &mut impl BufRead, text: &str) {
     }
 }
 
-fn spawn(directory: &std::path::Path) -> Child {
+fn spawn(directory: &std::path::Path, command: &[&str]) -> Child {
     cordon(directory)
-        .args(["sync", "--output", "json"])
+        .args(command)
+        .args(["--output", "json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -48,7 +49,7 @@ fn the_second_signal_ends_a_run_that_waits_for_nothing() {
     });
     configure_falcon(directory, &configuration, "list = \"c2.txt\"", "");
     write(directory, "c2.txt", "8.8.5.1\n");
-    let mut child = spawn(directory);
+    let mut child = spawn(directory, &["sync"]);
     // Taken, and never answered.
     let (_stream, _) = listener.accept().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -104,7 +105,7 @@ fn one_signal_ends_after_what_is_being_done() {
     let second = "[deployments.beta]\ninclude = [\"c2\"]\ntargets = [\"falcon\"]\n";
     configure_falcon(directory, &configuration, "list = \"c2.txt\"", second);
     write(directory, "c2.txt", "8.8.5.1\n8.8.5.2\n");
-    let mut child = spawn(directory);
+    let mut child = spawn(directory, &["sync"]);
     first.recv().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     terminate(&child);
@@ -133,4 +134,33 @@ fn one_signal_ends_after_what_is_being_done() {
     let next = run(directory, &["sync", "--output", "json"]);
     assert_eq!(next.code, Some(0), "{next:?}");
     assert_eq!(next.json()["reports"][0]["unchanged"], 2, "{next:?}");
+}
+
+#[test]
+fn one_signal_ends_a_retirement_after_what_is_being_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["crowdstrike", "--http"]);
+    let second = "[deployments.beta]\ninclude = [\"c2\"]\ntargets = [\"falcon\"]\n";
+    configure_falcon(directory, &fake.configuration, "list = \"c2.txt\"", second);
+    write(directory, "c2.txt", "8.8.5.1\n8.8.5.2\n");
+    let synced = run(directory, &["sync"]);
+    assert_eq!(synced.code, Some(0), "{synced:?}");
+    let url = fake.configuration["base_url"].as_str().unwrap();
+    let to: u16 = url.rsplit(':').next().unwrap().parse().unwrap();
+    let (open, gate) = channel();
+    let (port, first) = relay(to, gate);
+    let file = std::fs::read_to_string(directory.join("cordon.toml")).unwrap();
+    let through = file.replace(&to.to_string(), &port.to_string());
+    write(directory, "cordon.toml", &through);
+    let mut child = spawn(directory, &["retire", "falcon"]);
+    first.recv().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    terminate(&child);
+    wait_for(&mut stderr, "stopping after what is being done");
+    open.send(()).unwrap();
+    let told = child.wait_with_output().unwrap();
+    assert_eq!(told.status.code(), Some(75));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["stopped"], true, "{told}");
 }
