@@ -61,7 +61,7 @@ pub struct RunRecord {
     pub status: String,
     /// Who started it.
     pub actor: String,
-    /// Entries the owner had there when it ended.
+    /// The most entries that the owner had there while it ran: the guard measures losses against it.
     pub held: usize,
     /// Removals that the guard counted and that nobody approved: slow loss adds up.
     pub counted_removals: usize,

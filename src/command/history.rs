@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sdk::store::{HeldSet, RunRecord, Store};
-use sdk::{Clock, Error, Result};
+use sdk::{Clock, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -55,28 +55,34 @@ pub(crate) fn approve(id: &str, global: &Global, output: Output) -> Outcome {
         let opened = needed_store(&config, global).await?;
         let actor = environment::actor(global.actor.as_deref());
         let now = environment::clock(global.clock.as_deref())?.now();
-        let set = opened.store.approve(id, &actor, now).await?;
+        let set = match opened.store.approve(id, &actor, now).await {
+            // Somebody mistyped it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let wrong = Error::input(error.to_string());
+                return Err(wrong.hint("`cordon history` shows what waits").into());
+            }
+            other => other?,
+        };
+        let names = names(&config);
+        let changes = format!(
+            "{} changes of {} on {}",
+            set.changes.len(),
+            set.owner,
+            target_text(&set.target, &names)
+        );
         let event = Event {
             at: now,
             actor: actor.clone(),
             action: "approve".to_owned(),
             subject: id.to_owned(),
-            text: format!(
-                "{} changes of {} on {}",
-                set.changes.len(),
-                set.owner,
-                set.target
-            ),
+            text: changes.clone(),
         };
         record(&*opened.store, &event).await?;
         output.result(
             &json!({ "status": "ok", "approved": held_json(&set) }),
             || {
                 format!(
-                    "approved by {actor}: {} changes of {} on {}\nthe next sync within 24 hours applies them: cordon sync {}",
-                    set.changes.len(),
-                    set.owner,
-                    set.target,
+                    "approved by {actor}: {changes}\nthe next sync within 24 hours applies them: cordon sync {}",
                     set.owner
                 )
             },
@@ -190,7 +196,7 @@ fn text(
                 count("/added").to_string(),
                 count("/updated").to_string(),
                 removed.to_string(),
-                run.held.to_string(),
+                there(run, &report).to_string(),
                 plain(&run.actor),
             ]
         })
@@ -239,6 +245,7 @@ fn held_json(set: &HeldSet) -> Json {
 }
 
 fn run_json(run: &RunRecord) -> Json {
+    let report: Json = serde_json::from_str(&run.report).unwrap_or_default();
     json!({
         "run": run.id,
         "target": run.target,
@@ -246,7 +253,12 @@ fn run_json(run: &RunRecord) -> Json {
         "at": time(run.at),
         "status": run.status,
         "actor": run.actor,
-        "there": run.held,
-        "report": serde_json::from_str::<Json>(&run.report).unwrap_or_default(),
+        "there": there(run, &report),
+        "report": report,
     })
+}
+
+/// What was there after a run; of runs that did not record it, the most that was there while they ran.
+fn there(run: &RunRecord, report: &Json) -> u64 {
+    report["there"].as_u64().unwrap_or(run.held as u64)
 }

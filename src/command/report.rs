@@ -76,7 +76,7 @@ pub(crate) fn text(reports: &[&Report], output: Output, verbose: bool) -> String
             }
         }
     }
-    if reports.iter().any(|report| report.dry_run) {
+    if reports.iter().all(|report| report.dry_run) {
         text.push_str("\n\nnothing was sent");
     }
     text
@@ -135,7 +135,7 @@ fn notes(report: &Report, output: Output, verbose: bool) -> Vec<String> {
         notes.push(match &held.id {
             Some(id) => format!("hint: to let them through: cordon approve {id}"),
             None => format!(
-                "hint: without a store only allow_mass_change \"{}\" lets them through",
+                "hint: a run with a store gives them an id for `cordon approve`; without one only allow_mass_change \"{}\" lets them through",
                 held.digest
             ),
         });

@@ -119,13 +119,17 @@ fn a_mass_removal_waits_for_approval() {
         text.stdout.contains(&format!("cordon approve {id}")),
         "{text:?}"
     );
+    assert_eq!(run(directory, &["approve", "h0"]).code, Some(2));
     let approved = run(directory, &["approve", &id, "--actor", "bob"]);
     assert_eq!(approved.code, Some(0), "{approved:?}");
+    let said = "39 changes of acme on falcon\n";
+    assert!(approved.stdout.contains(said), "{approved:?}");
     let done = sync(directory);
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(there(directory, &fake), 1);
     let history = run(directory, &["history", "--output", "json"]).json();
     assert_eq!(history["events"][0]["actor"], "bob");
+    assert_eq!(history["runs"][0]["there"], 1, "{history}");
     assert_eq!(history["held"], Json::Array(Vec::new()));
 }
 
@@ -248,6 +252,8 @@ fn a_paused_target_is_left_alone() {
     );
     let ran = run(directory, &["sync"]);
     assert!(ran.stdout.contains("change freeze"), "{ran:?}");
+    let told = sync(directory).json();
+    assert_eq!(told["reports"][0]["dry_run"], true, "{told}");
     assert_eq!(there(directory, &fake), 0);
     assert_eq!(run(directory, &["resume", "falcon"]).code, Some(0));
     assert_eq!(sync(directory).code, Some(0));

@@ -126,7 +126,7 @@ fn open_failure(error: std::io::Error) -> Error {
         std::io::ErrorKind::NotFound => (
             ErrorKind::NotFound,
             "the file does not exist",
-            "check the path; relative ones start at the working directory",
+            "check the path; a relative one starts at the working directory, in a configuration at its folder",
         ),
         std::io::ErrorKind::PermissionDenied => (
             ErrorKind::Denied,

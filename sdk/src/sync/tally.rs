@@ -155,6 +155,8 @@ impl Tally {
         for change in changed {
             self.change(change, &name);
         }
+        // Paused: what is counted is what would have been done.
+        self.report.dry_run |= device.dry;
         let executed_some = !device.executed.done.is_empty();
         self.applied |= executed_some || device.error.is_none();
         self.report.unchanged += device.plan.unchanged;

@@ -184,8 +184,8 @@ fn was_stopped(run: &RunRecord) -> bool {
         .is_ok_and(|report| report["stopped"] == true)
 }
 
-/// What a run did, under the names that its report uses.
-fn counts(executed: &Executed) -> serde_json::Value {
+/// What a run did, under the names that its report uses, and what was there after it.
+fn counts(executed: &Executed, there: usize) -> serde_json::Value {
     let count = |what: What| {
         executed
             .done
@@ -207,6 +207,7 @@ fn counts(executed: &Executed) -> serde_json::Value {
         },
         "failed": executed.undone.len(),
         "stopped": executed.stopped.is_some(),
+        "there": there,
     })
 }
 
@@ -250,6 +251,7 @@ pub(super) async fn remember(
         }
     };
     let now = context.environment.clock.now();
+    let there = (mine_before + added).saturating_sub(removed);
     store
         .record_run(&RunRecord {
             id: run_id.to_owned(),
@@ -258,13 +260,10 @@ pub(super) async fn remember(
             at: now,
             status: status.to_owned(),
             actor: context.actor.clone(),
-            // What it had before counts too: the guard measures against the most it had.
-            held: (mine_before + added)
-                .saturating_sub(removed)
-                .max(mine_before),
+            held: there.max(mine_before),
             counted_removals: counted(guarded.counted_removals),
             counted_revocations: counted(guarded.counted_revocations),
-            report: counts(executed).to_string(),
+            report: counts(executed, there).to_string(),
         })
         .await?;
     store.set("clock", Some(&now.to_rfc3339())).await
