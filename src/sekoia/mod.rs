@@ -27,7 +27,8 @@
 //!
 //! **Ending.** The exit code is 0 once the platform knows how it ended, well or not, and 1 otherwise or
 //! when there is no such action. After SIGTERM the action has five seconds to end by itself and four are
-//! kept for telling the platform; a second signal ends it at once.
+//! kept for telling the platform; a second signal ends it at once. A list that is not in its file by then is
+//! sent inline.
 //!
 //! `validate_module_configuration` runs `check` and answers `{"success": true}` or why not.
 //!
@@ -60,8 +61,8 @@ use callback::{Callback, TRIES};
 use data::Data;
 use inputs::Inputs;
 use log::{Level, Log};
-use results::Finished;
 pub(crate) use results::LISTS;
+use results::{Files, Finished};
 pub(crate) use secrets::names as secret_names;
 use stop::Stop;
 
@@ -284,7 +285,12 @@ impl Session<'_> {
         let outcome = self
             .perform(action, arguments, configuration, files)
             .await?;
-        Finished::of(&outcome, &fail_on, !paths.is_empty(), &data, &mut self.log).await
+        let files = Files {
+            data: &data,
+            wanted: !paths.is_empty(),
+            stop: &self.stop,
+        };
+        Finished::of(&outcome, &fail_on, files, &mut self.log).await
     }
 
     /// The action itself, in a task of its own: signals are heard while it reads.

@@ -25,7 +25,7 @@ fn platform(fake: &Fake) -> Platform {
 }
 
 /// A job with its data path in a store.
-fn job(platform: &Platform, fake: &Fake, endpoint: &str, arguments: &Json) -> Job {
+pub(super) fn job(platform: &Platform, fake: &Fake, endpoint: &str, arguments: &Json) -> Job {
     Job::new(platform, fake, arguments)
         .secret(KEY)
         .secret(KEY_ID)
