@@ -16,8 +16,8 @@
 //!    can take a branch of its own) and `error` (where the argument `fail_on` says so: `failed` if nothing
 //!    else is asked for).
 //!
-//! A call that finds no answer or a 5xx is sent again after 2, 4, 8 … 512 s, ten times in all; 4xx is the
-//! platform's last word. 409 means that the task is finished or somebody else's: nothing is done, and that
+//! A call that finds no answer, a 429 or a 5xx is sent again after 2, 4, 8 … 512 s, or after what `Retry-After`
+//! asks for, ten times and 17 minutes in all; any other 4xx is the platform's last word. 409 means that the task is finished or somebody else's: nothing is done, and that
 //! is no failure. Where the first call is refused, no vendor is called; the platform is still told why.
 //!
 //! **Files.** The data path is `/symphony_data` (`--data`), or with `file_backend` `S3` a bucket; below it

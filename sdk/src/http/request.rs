@@ -8,6 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::retry::{self, Told};
 use crate::error::{Error, Result};
 
 /// Whether a request may be sent again when its fate is unknown.
@@ -178,6 +179,13 @@ impl Response {
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long `Retry-After` asks to wait; `now` counts where the answer has no `Date`.
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        retry::told(self, None, now).map(|told| match told {
+            Told::Wait(wait) | Told::TooLong(wait) => wait,
+        })
     }
 
     /// The server's clock, from `Date`.

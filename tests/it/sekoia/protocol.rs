@@ -105,7 +105,7 @@ fn with_a_wrong_token_no_vendor_is_called() {
 
 #[test]
 fn a_4xx_to_the_first_message_stops_the_action_and_the_platform_is_told() {
-    for status in [400, 403, 404, 422, 429] {
+    for status in [400, 403, 404, 422] {
         let here = tempfile::tempdir().unwrap();
         let (fake, platform) = falcon(here.path());
         platform.script([Reply::Status(status, "no")]);
@@ -142,6 +142,19 @@ fn a_5xx_or_a_broken_connection_is_tried_again() {
     let statuses: Vec<u16> = platform.calls().iter().map(|call| call.status).collect();
     assert_eq!(statuses, [200, 502, 200]);
     assert_eq!(ran.stderr.matches("once more in 2 s").count(), 2, "{ran:?}");
+    assert_eq!(platform.end()["results"]["added"], 1);
+}
+
+#[test]
+fn a_429_is_tried_again_when_the_platform_says() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    platform.script([Reply::Busy("1"), Reply::Usual, Reply::Busy("1")]);
+    let ran = Job::new(&platform, &fake, &block()).run(&platform, "block");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let statuses: Vec<u16> = platform.calls().iter().map(|call| call.status).collect();
+    assert_eq!(statuses, [429, 200, 429, 200]);
+    assert_eq!(ran.stderr.matches("once more in 1 s").count(), 2, "{ran:?}");
     assert_eq!(platform.end()["results"]["added"], 1);
 }
 
