@@ -14,6 +14,7 @@ use super::auth::{Authenticate, NoAuth};
 use super::limits::Limits;
 use super::request::{Disposition, Request, Response, Safety};
 use super::retry::{self, Budget, Told};
+use super::strike::Sent;
 use super::tls::{self, Fingerprint, Seen};
 use super::transport::{Broken, Settings, Transport};
 use super::witness;
@@ -330,13 +331,15 @@ impl Attempt<'_> {
         loop {
             inner.limits.enter(self.request.class, self.latest).await?;
             let credentials = self.client.credentials(&self.request).await?;
+            let proofs = Sent::new(&credentials, &self.request);
             self.count();
             let sent = inner
                 .transport
                 .exchange(url.clone(), &self.request, credentials)
                 .await;
             let (failure, told) = match sent {
-                Ok(response) => {
+                Ok(mut response) => {
+                    proofs.strike(&mut response.body);
                     self.client.note_time(&response);
                     let judged = (inner.disposition)(&response);
                     let told = match judged {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::retry::{self, Told};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// Whether a request may be sent again when its fate is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Whether the client's [`super::Authenticate`] is applied. Off for logins.
     pub authenticated: bool,
+    /// What in query or body proves who we are; see [`Request::secret`].
+    pub secrets: Vec<Secret>,
 }
 
 impl Request {
@@ -75,6 +78,7 @@ impl Request {
             safety,
             timeout: None,
             authenticated: true,
+            secrets: Vec::new(),
         }
     }
 
@@ -109,6 +113,14 @@ impl Request {
     #[must_use]
     pub fn form(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         self.body = Body::Form(pairs.into_iter().collect());
+        self
+    }
+
+    /// Names a session's token that stands in the query or the body. As with the headers of
+    /// [`super::Authenticate`], the answer is read without it, should it be repeated there.
+    #[must_use]
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secrets.push(Secret::new(secret));
         self
     }
 
@@ -160,6 +172,20 @@ impl Response {
                 .with("status", self.status.as_u16())
                 .with("begins", self.excerpt())
                 .because(error)
+        })
+    }
+
+    /// [`Response::json`] for an answer that brings a token: the error shows nothing of such an answer, only of
+    /// one that is something else, such as a proxy's page.
+    pub fn secret_json<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let unknown = Error::protocol(format!("{what}: the answer is not the JSON we know"))
+                .with("status", self.status.as_u16());
+            if self.body.trim_ascii_start().starts_with(b"{") {
+                unknown.with("column", error.column())
+            } else {
+                unknown.with("begins", self.excerpt())
+            }
         })
     }
 

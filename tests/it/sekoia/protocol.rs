@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::job::{Job, falcon};
 use super::platform::{Platform, Reply};
+use crate::support::web::{Web, answer};
 use crate::support::{Fake, act};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
@@ -400,4 +401,40 @@ fn a_configuration_that_does_not_work_says_why() {
         assert_eq!(end["results"], json!({ "success": false }), "{end}");
         assert!(end["error"].as_str().unwrap().len() > 10, "{end}");
     }
+}
+
+#[test]
+fn a_token_that_the_vendor_gave_is_in_nothing_that_leaves() {
+    const GIVEN: &str = "TokenThatTheVendorGave0123456789";
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let vendor = Web::start(|path| {
+        let (status, body) = if path == "/oauth2/token" {
+            (
+                "201 Created",
+                json!({ "access_token": GIVEN, "expires_in": 1799 }),
+            )
+        } else {
+            let message = format!("bad header Authorization: Bearer {GIVEN}");
+            (
+                "400 Bad Request",
+                json!({ "errors": [{ "code": 400, "message": message }] }),
+            )
+        };
+        let head = "Content-Type: application/json\r\n";
+        answer(status, head, body.to_string().as_bytes())
+    });
+    let configuration = json!({ "base_url": vendor.url(""), "client_id": "id" });
+    let job = Job::new(&platform, &fake, &block())
+        .file("module_configuration", &configuration.to_string())
+        .secret(GIVEN);
+    let ran = job.run(&platform, "block");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let error = platform.end()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("Authorization: Bearer [secret]"), "{error}");
+    let sent = vendor
+        .asked()
+        .into_iter()
+        .any(|asked| asked.head.contains(GIVEN));
+    assert!(sent, "it was used");
 }
