@@ -71,18 +71,10 @@ impl Ended {
                     Some("missing") => 3,
                     _ => 0,
                 };
-                let error = match status {
-                    Some("missing") => told::missing(&view),
-                    Some("failed") => {
-                        let error = view.get("error").and_then(Json::as_str);
-                        Some(error.unwrap_or("nothing could be read").to_owned())
-                    }
-                    _ => None,
-                };
                 Self {
                     json,
                     code,
-                    error,
+                    error: told::view_failure(&view),
                     report: None,
                 }
             }

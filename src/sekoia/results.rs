@@ -80,7 +80,7 @@ impl Finished {
     ) -> Result<Self> {
         let mut finished = match outcome {
             Outcome::Report(report) => of_report(report, fail_on, log),
-            Outcome::View(_) => Self::default(),
+            Outcome::View(view) => of_view(view, log),
         };
         let results = outcome.to_json()?;
         finished.results = Some(match results {
@@ -94,7 +94,7 @@ impl Finished {
     pub(super) fn of_check(outcome: &Result<Outcome>, log: &mut Log) -> Self {
         let error = match outcome {
             Err(error) => Some(told::error(error)),
-            Ok(Outcome::View(view)) => told::missing(view),
+            Ok(Outcome::View(view)) => told::view_failure(view),
             Ok(Outcome::Report(_)) => Some("check gave no findings".to_owned()),
         };
         if let Some(error) = &error {
@@ -152,6 +152,17 @@ fn of_report(report: &Report, fail_on: &FailOn, log: &mut Log) -> Finished {
             Status::Ok | Status::Failed => None,
         },
         results: None,
+    }
+}
+
+fn of_view(view: &Json, log: &mut Log) -> Finished {
+    let error = told::view_failure(view);
+    if let Some(error) = &error {
+        log.add(Level::Error, error);
+    }
+    Finished {
+        error,
+        ..Finished::default()
     }
 }
 

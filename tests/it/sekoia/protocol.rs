@@ -438,3 +438,18 @@ fn a_token_that_the_vendor_gave_is_in_nothing_that_leaves() {
         .any(|asked| asked.head.contains(GIVEN));
     assert!(sent, "it was used");
 }
+
+#[test]
+fn a_check_that_finds_something_missing_fails_and_says_what() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, _) = falcon(here.path());
+    let wrong = "NotTheSecretOfThisClientButStillAsLongOne";
+    let platform = Platform::start(json!({ "client_secret": wrong }));
+    let job = Job::new(&platform, &fake, &json!({})).secret(wrong);
+    let ran = job.run(&platform, "check");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let end = platform.end();
+    assert_eq!(end["results"]["status"], "missing", "{end}");
+    let error = end["error"].as_str().unwrap();
+    assert!(error.contains("falcon login refused"), "{end}");
+}
