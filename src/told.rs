@@ -100,6 +100,17 @@ fn missing(view: &Json) -> String {
     found.join("\n")
 }
 
+/// A text of at most so many bytes, and how many were left out.
+pub(crate) fn shortened(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        let end = text.floor_char_boundary(longest);
+        let left_out = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!(" … ({left_out} bytes more)"));
+    }
+    text
+}
+
 /// Cuts every list of a result that is longer, and says so.
 pub(crate) fn cut(json: &mut Json, longest: usize) -> Vec<String> {
     let mut said = Vec::new();

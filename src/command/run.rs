@@ -324,15 +324,22 @@ fn kind(is_input: bool) -> ErrorKind {
     }
 }
 
+/// The most problems that an error names: whoever has more has one mistake many times.
+const NAMED: usize = 20;
+
 /// One error of all problems, with the first hint.
 pub(crate) fn complain(kind: ErrorKind, problems: Vec<Problem>) -> Result<(), Error> {
     if problems.is_empty() {
         return Ok(());
     }
-    let message: Vec<String> = problems
+    let mut message: Vec<String> = problems
         .iter()
+        .take(NAMED)
         .map(|problem| format!("{}: {}", problem.path, problem.message))
         .collect();
+    if problems.len() > NAMED {
+        message.push(format!("and {} more", problems.len() - NAMED));
+    }
     let error = Error::new(kind, message.join("; "));
     Err(
         match problems.into_iter().find_map(|problem| problem.hint) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::data::Data;
-use super::log::{Level, Log};
+use super::log::{LONGEST_LINE, Level, Log};
 use super::stop::Stop;
 use crate::told;
 
@@ -114,7 +114,8 @@ impl Finished {
             message["results"] = log.redactor.json(results);
         }
         if let Some(error) = self.error {
-            message["error"] = Json::String(log.redactor.text(&error));
+            let error = told::shortened(log.redactor.text(&error), LONGEST_LINE);
+            message["error"] = Json::String(error);
         }
         if let Some(branch) = self.branch {
             message["outputs"] = json!({ branch: true });

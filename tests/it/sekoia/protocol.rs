@@ -453,3 +453,18 @@ fn a_check_that_finds_something_missing_fails_and_says_what() {
     let error = end["error"].as_str().unwrap();
     assert!(error.contains("falcon login refused"), "{end}");
 }
+
+#[test]
+fn a_mistake_made_fifty_thousand_times_is_told_twenty_times() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let mut arguments = block();
+    arguments["exclude"] = vec![json!({}); 50_000].into();
+    Job::new(&platform, &fake, &arguments).run(&platform, "block");
+    let end = platform.end();
+    let error = end["error"].as_str().unwrap();
+    assert_eq!(error.matches("arguments.exclude[").count(), 20, "{error}");
+    assert!(error.contains("; and 49980 more"), "{error}");
+    assert!(end.to_string().len() < 8 << 10, "{}", end.to_string().len());
+    assert_eq!(held(&fake), 0);
+}
