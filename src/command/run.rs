@@ -8,7 +8,7 @@ mod kestra;
 use std::path::{Path, PathBuf};
 
 use sdk::action::{ActionInfo, FailOn, Outcome as ActionOutcome};
-use sdk::connector::Connector;
+use sdk::connector::{Connector, Proxies};
 use sdk::report::Report;
 use sdk::sync::OpenFile;
 use sdk::{Error, ErrorKind};
@@ -40,6 +40,8 @@ struct Job {
     files: Option<OpenFile>,
     /// CAs to trust beside those of the environment.
     ca_files: Vec<PathBuf>,
+    /// In place of those of the environment.
+    proxies: Proxies,
 }
 
 /// How an action ended.
@@ -180,6 +182,7 @@ fn read(dialect: Dialect, options: &Run, redactor: &mut Redactor) -> Result<Job,
         configuration,
         files: None,
         ca_files: Vec::new(),
+        proxies: Proxies::default(),
     })
 }
 
@@ -232,6 +235,7 @@ fn perform(
             .map(|opened| std::sync::Arc::clone(&opened.store));
         let mut context = context(clock, "main", store, global);
         context.environment.ca_files.append(&mut job.ca_files);
+        context.environment.proxies = job.proxies;
         context.files = job.files;
         let mut signals = Signals::new()?;
         let work = sdk::action::run(

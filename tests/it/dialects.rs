@@ -1,9 +1,11 @@
 //! `cordon run` as playbook engines call it. What the engines do around it is done here as their sources do it.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use crate::support::web::read;
 use crate::support::{Fake, Ran, act, cordon, finish, indicator, run_with_input};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
@@ -213,6 +215,47 @@ fn cortex_names_the_jobs_folder_alone() {
     let report: Json = serde_json::from_str(&text).unwrap();
     assert_eq!(report["full"]["added"], 1, "{report}");
     assert_eq!(falcon.held(), [SHA256]);
+}
+
+#[test]
+fn cortex_goes_through_the_jobs_proxy() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        tell.send(read(&stream).head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        // Whatever is said in TLS: what answers there does not speak it, so it is asked once.
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+    });
+    let falcon = Falcon::start();
+    let job = CortexJob::new(&falcon, "block")
+        .with("/config/base_url", json!("https://vendor.example.com"))
+        .with(
+            "/config/proxy",
+            json!({ "https": format!("http://svc:PasswordOfTheProxy@127.0.0.1:{port}") }),
+        );
+    let (ran, report) = job.run(&[]);
+    let asked = told.try_recv().unwrap();
+    assert!(
+        asked.starts_with("CONNECT vendor.example.com:443 "),
+        "{asked}"
+    );
+    assert!(
+        asked.to_lowercase().contains("proxy-authorization: basic"),
+        "{asked}"
+    );
+    let error = report["errorMessage"].as_str().unwrap();
+    assert!(error.contains("does not speak TLS"), "{error}");
+    assert!(
+        !format!("{ran:?}{report}").contains("PasswordOfTheProxy"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::tls::{self, Fingerprint, Seen};
 use super::transport::{Broken, Settings, Transport};
 use super::witness;
 use crate::clock::Clock;
-use crate::connector::Environment;
+use crate::connector::{Environment, Proxies};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::target::{Calls, RateWindow};
 
@@ -33,6 +33,7 @@ pub struct ClientBuilder {
     timeout: Duration,
     deadline: Duration,
     ca_files: Vec<std::path::PathBuf>,
+    proxies: Proxies,
     ca_pem: Option<String>,
     tls_fingerprint: Option<String>,
     response_limit: u64,
@@ -56,6 +57,7 @@ impl ClientBuilder {
             timeout: Duration::from_secs(60),
             deadline: Duration::from_secs(15 * 60),
             ca_files: environment.ca_files.clone(),
+            proxies: environment.proxies.clone(),
             ca_pem: None,
             tls_fingerprint: None,
             response_limit: 64 << 20,
@@ -161,6 +163,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             pin,
             seen,
+            proxies: self.proxies,
             response_limit: self.response_limit,
             compression: self.compression,
         };
