@@ -21,7 +21,7 @@ use crate::target::{Capabilities, Target};
 pub struct Environment {
     /// The clock that limiters and back-off wait on.
     pub clock: Clock,
-    /// More CA files to trust, from `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`.
+    /// More CA files to trust, or folders of them, from `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`.
     pub ca_files: Vec<PathBuf>,
     /// Proxies in place of those that the variables `http_proxy` and `https_proxy` name; `no_proxy` stays.
     pub proxies: Proxies,

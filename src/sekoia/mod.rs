@@ -91,7 +91,20 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
     let mut log = Log::new(shown, global.log, tell);
     log.redactor.add(&token);
     let outside = environment::outside(clock, "main");
-    let callback = Callback::new(&url, Secret::new(&token), &outside)?;
+    // A CA that cannot be read is told to the platform, whose own may be a public one.
+    let (callback, trust) = match Callback::new(&url, Secret::new(&token), &outside) {
+        Ok(callback) => (callback, Ok(())),
+        Err(error) => {
+            let without = Environment {
+                ca_files: Vec::new(),
+                ..outside.clone()
+            };
+            match Callback::new(&url, Secret::new(&token), &without) {
+                Ok(callback) => (callback, Err(error)),
+                Err(_) => return Err(error.into()),
+            }
+        }
+    };
     if let Some(host) = callback.plain_host() {
         log.add(
             Level::Warning,
@@ -127,7 +140,11 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
         },
     );
     let known = action.is_ok();
-    let (finished, tries) = match session.begin(command, known).await {
+    let begun = match trust {
+        Ok(()) => session.begin(command, known).await,
+        Err(error) => Err(error),
+    };
+    let (finished, tries) = match begun {
         Err(error) => {
             // Who was not reached in seventeen minutes is tried once more, not for seventeen more.
             let gave_up = error.retry_status() == Retry::GaveUp;
