@@ -125,6 +125,30 @@ fn without_rights_on_the_store_it_is_said_critically_and_no_vendor_is_called() {
 }
 
 #[test]
+fn a_session_token_goes_to_the_store_and_nowhere_else() {
+    const SESSION: &str = "SessionTokenOfTheStore/+0123456789==";
+    let here = tempfile::tempdir().unwrap();
+    let (fake, _) = falcon(here.path());
+    let platform = platform(&fake);
+    let store = Web::start(|_| {
+        let body = format!("<Error><Code>ExpiredToken</Code><Token>{SESSION}</Token></Error>");
+        answer("403 Forbidden", "", body.as_bytes())
+    });
+    let job = job(&platform, &fake, &store.url(""), &push())
+        .secret(SESSION)
+        .file("aws_session_token", SESSION);
+    job.run(&platform, "push_indicators");
+    let head = &store.asked()[0].head;
+    assert!(
+        head.contains(&format!("x-amz-security-token: {SESSION}\r\n")),
+        "{head}"
+    );
+    let error = platform.end()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("ExpiredToken"), "{error}");
+    assert!(error.contains("<Token>[secret]</Token>"), "{error}");
+}
+
+#[test]
 fn a_file_that_ends_early_is_no_file() {
     let here = tempfile::tempdir().unwrap();
     let (fake, _) = falcon(here.path());
