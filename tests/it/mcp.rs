@@ -554,7 +554,14 @@ fn it_ends_well_before_during_and_after_the_handshake() {
     let falcon = Falcon::start();
     let mut client = falcon.client(&[]);
     client.close_input();
-    assert_eq!(client.ended(), (Some(0), String::new()));
+    let (code, told) = client.ended();
+    assert_eq!(code, Some(0), "{told}");
+    // What is worth a warning at the start is all that is told.
+    assert!(
+        told.lines()
+            .all(|line| line.starts_with("warning: there is no store")),
+        "{told}"
+    );
     let client = falcon.client(&[]).begun();
     client.terminate();
     let (code, told) = client.ended();
