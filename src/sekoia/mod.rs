@@ -14,11 +14,12 @@
 //!    configuration looked at.
 //! 2. `{"status": "finished", …}` with `results`, `logs`, `outputs` (`held` or `partial`, so that a playbook
 //!    can take a branch of its own) and `error` (where the argument `fail_on` says so: `failed` if nothing
-//!    else is asked for).
+//!    else is asked for). An error and a line of the logs have at most 16 KiB, all lines together 256 KiB.
 //!
 //! A call that finds no answer, a 429 or a 5xx is sent again after 2, 4, 8 … 512 s, or after what `Retry-After`
-//! asks for, ten times and 17 minutes in all; any other 4xx is the platform's last word. 409 means that the task is finished or somebody else's: nothing is done, and that
-//! is no failure. Where the first call is refused, no vendor is called; the platform is still told why.
+//! asks for, ten times and 17 minutes in all; any other 4xx is the platform's last word. 409 means that the task
+//! is finished or somebody else's: nothing is done, and that is no failure. Where the first call is refused, no
+//! vendor is called; the platform is still told why.
 //!
 //! **Files.** The data path is `/symphony_data` (`--data`), or with `file_backend` `S3` a bucket; below it
 //! stands `sub_folder`. `stix_objects_path` names a file there and nothing else: no absolute path, no `..`,
@@ -27,8 +28,8 @@
 //!
 //! **Ending.** The exit code is 0 once the platform knows how it ended, well or not, and 1 otherwise or
 //! when there is no such action. After SIGTERM the action has five seconds to end by itself and four are
-//! kept for telling the platform; a second signal ends it at once. A list that is not in its file by then is
-//! sent inline.
+//! kept for telling the platform; a second signal ends it at once. A list that is not in its file when the
+//! first comes is sent inline.
 //!
 //! `validate_module_configuration` runs `check` and answers `{"success": true}` or why not.
 //!
