@@ -66,11 +66,20 @@ pub(crate) fn failure(report: &Report) -> String {
     text
 }
 
-/// What `check` found missing, in words.
-pub(crate) fn missing(view: &Json) -> Option<String> {
-    if view.get("status").and_then(Json::as_str) != Some("missing") {
-        return None;
+/// Why a view is a failure, if it is one: `check` found something missing, or nothing could be read.
+pub(crate) fn view_failure(view: &Json) -> Option<String> {
+    match view.get("status").and_then(Json::as_str) {
+        Some("missing") => Some(missing(view)),
+        Some("failed") => {
+            let error = view.get("error").and_then(Json::as_str);
+            Some(error.unwrap_or("nothing could be read").to_owned())
+        }
+        _ => None,
     }
+}
+
+/// What `check` found missing, in words.
+fn missing(view: &Json) -> String {
     let text = |finding: &Json, name: &str| finding.get(name)?.as_str().map(str::to_owned);
     let devices = view.get("devices").and_then(Json::as_array);
     let found: Vec<String> = devices
@@ -88,7 +97,18 @@ pub(crate) fn missing(view: &Json) -> Option<String> {
             }
         })
         .collect();
-    Some(found.join("\n"))
+    found.join("\n")
+}
+
+/// A text of at most so many bytes, and how many were left out.
+pub(crate) fn shortened(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        let end = text.floor_char_boundary(longest);
+        let left_out = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!(" … ({left_out} bytes more)"));
+    }
+    text
 }
 
 /// Cuts every list of a result that is longer, and says so.

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::fake::{Fake, FakeOptions};
 use crate::indicator::Kind;
+use crate::secret::Secret;
 use crate::target::{Capabilities, Target};
 
 /// What a connector gets from the outside besides its configuration.
@@ -20,21 +21,33 @@ use crate::target::{Capabilities, Target};
 pub struct Environment {
     /// The clock that limiters and back-off wait on.
     pub clock: Clock,
-    /// More CA files to trust, from `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`.
+    /// More CA files to trust, or folders of them, from `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`.
     pub ca_files: Vec<PathBuf>,
+    /// Proxies in place of those that the variables `http_proxy` and `https_proxy` name; `no_proxy` stays.
+    pub proxies: Proxies,
     /// Our installation's name in marks (default `main`).
     pub installation: String,
 }
 
 impl Environment {
-    /// No CA files, installation `main`.
+    /// No CA files, no proxies of its own, installation `main`.
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
             ca_files: Vec::new(),
+            proxies: Proxies::default(),
             installation: "main".to_owned(),
         }
     }
+}
+
+/// Addresses of proxies, by the scheme of what is asked for. They may hold a password.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http`.
+    pub http: Option<Secret>,
+    /// For `https`.
+    pub https: Option<Secret>,
 }
 
 /// Makes the targets of a configuration.

@@ -109,11 +109,12 @@ fn rewrite(text: &str) -> Result<Rewritten, Error> {
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let mut replaced = Vec::new();
     let mut notes = Vec::new();
-    for node in objects(text) {
-        let Some(found) = node.field("action_uuid").or_else(|| declared(&node)) else {
+    let objects = objects(text);
+    for node in &objects {
+        let Some(found) = node.field("action_uuid").or_else(|| declared(node)) else {
             notes.extend(node.field("trigger_uuid").and_then(|found| {
                 let hint = known::trigger(&found.text.to_ascii_lowercase())?;
-                Some(note(&node, &found.text, hint))
+                Some(note(node, &found.text, hint))
             }));
             continue;
         };
@@ -126,7 +127,7 @@ fn rewrite(text: &str) -> Result<Rewritten, Error> {
             let module = module.map(|module| module.text.trim().to_ascii_lowercase());
             let name = node.text("docker_parameters");
             if let Some(hint) = known::without_equal(&uuid, name, module.as_deref()) {
-                notes.push(note(&node, &found.text, hint));
+                notes.push(note(node, &found.text, hint));
             }
             continue;
         };
@@ -141,10 +142,18 @@ fn rewrite(text: &str) -> Result<Rewritten, Error> {
             connector,
             command,
             from: found.text.clone(),
-            to,
+            to: to.clone(),
         });
-        if let Some(account) = node.field("module_configuration_uuid") {
-            notes.push(note(&node, &account.text, known::ACCOUNT));
+        if *connector == "sekoia" {
+            notes.push(note(node, &to, known::PLATFORM_ACCOUNT));
+        } else if let Some(account) = node.field("module_configuration_uuid") {
+            notes.push(note(node, &account.text, known::ACCOUNT));
+        }
+        let wired = node.object("outputs").map(|at| &objects[at].keys);
+        let is_wired =
+            |branch: &str| wired.is_some_and(|keys| keys.iter().any(|key| key == branch));
+        if reports(connector, command) && !(is_wired("held") && is_wired("partial")) {
+            notes.push(note(node, &to, known::BRANCHES));
         }
     }
     changes.sort_by_key(|(place, _)| place.start);
@@ -160,6 +169,21 @@ fn rewrite(text: &str) -> Result<Rewritten, Error> {
         playbook,
         replaced,
         notes,
+    })
+}
+
+/// Whether an action can end held or in part: whether a report comes of it.
+fn reports(connector: &str, command: &str) -> bool {
+    crate::connectors::find(connector).is_ok_and(|connector| {
+        let catalog = sdk::action::catalog(connector);
+        let action = catalog.iter().find(|action| action.command == command);
+        action.is_some_and(|action| {
+            action
+                .results
+                .as_value()
+                .pointer("/properties/held")
+                .is_some()
+        })
     })
 }
 
@@ -195,7 +219,7 @@ fn describe(rewritten: &Rewritten) -> String {
     }
     for note in &rewritten.notes {
         lines.push(format!(
-            "node {} {:?} ({}) stays as it is\nhint: {}",
+            "node {} {:?} ({}) needs a look\nhint: {}",
             plain(&note.node),
             plain(&note.name),
             plain(&note.uuid),
@@ -237,11 +261,40 @@ mod tests {
             .iter()
             .map(|note| note.node.as_str())
             .collect();
-        // The trigger, the account of the replaced action, and isolating a host.
-        assert_eq!(noted, ["0", "1", "2"]);
+        // The trigger, the account and the branches of the replaced action, and isolating a host.
+        assert_eq!(noted, ["0", "1", "1", "2"]);
         let again = rewrite(&rewritten.playbook).unwrap();
         assert_eq!(again.playbook, rewritten.playbook, "twice is once");
         assert!(again.replaced.is_empty());
+    }
+
+    fn hints(node: &serde_json::Value) -> Vec<&'static str> {
+        let rewritten = rewrite(&json!({ "nodes": { "1": node } }).to_string()).unwrap();
+        assert_eq!(rewritten.replaced.len(), 1, "{node}");
+        rewritten.notes.iter().map(|note| note.hint).collect()
+    }
+
+    #[test]
+    fn branches_that_lead_nowhere_are_noted() {
+        let block = "88d53f94-138d-4f77-95d8-fb9b0425d1f9";
+        let with = |outputs| hints(&json!({ "action_uuid": block, "outputs": outputs }));
+        for outputs in [
+            json!({ "default": ["2"] }),
+            json!({ "default": ["2"], "held": ["3"] }),
+            json!({ "default": ["2"], "partial": ["3"] }),
+            json!(null),
+        ] {
+            assert_eq!(with(outputs), [known::BRANCHES]);
+        }
+        let wired = json!({ "default": ["2"], "held": ["3"], "partial": ["2", "3"] });
+        assert!(with(wired).is_empty());
+    }
+
+    #[test]
+    fn an_action_on_the_platforms_own_collections_needs_an_account_now() {
+        let uuid = "0acabc04-43b4-4564-b9b2-08b80e0e1ecf";
+        let hints = hints(&json!({ "action_uuid": uuid, "module_uuid": "92d8bb47" }));
+        assert!(hints.contains(&known::PLATFORM_ACCOUNT), "{hints:?}");
     }
 
     #[test]

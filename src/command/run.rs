@@ -8,7 +8,7 @@ mod kestra;
 use std::path::{Path, PathBuf};
 
 use sdk::action::{ActionInfo, FailOn, Outcome as ActionOutcome};
-use sdk::connector::Connector;
+use sdk::connector::{Connector, Proxies};
 use sdk::report::Report;
 use sdk::sync::OpenFile;
 use sdk::{Error, ErrorKind};
@@ -40,6 +40,8 @@ struct Job {
     files: Option<OpenFile>,
     /// CAs to trust beside those of the environment.
     ca_files: Vec<PathBuf>,
+    /// In place of those of the environment.
+    proxies: Proxies,
 }
 
 /// How an action ended.
@@ -71,18 +73,10 @@ impl Ended {
                     Some("missing") => 3,
                     _ => 0,
                 };
-                let error = match status {
-                    Some("missing") => told::missing(&view),
-                    Some("failed") => {
-                        let error = view.get("error").and_then(Json::as_str);
-                        Some(error.unwrap_or("nothing could be read").to_owned())
-                    }
-                    _ => None,
-                };
                 Self {
                     json,
                     code,
-                    error,
+                    error: told::view_failure(&view),
                     report: None,
                 }
             }
@@ -200,6 +194,7 @@ fn read(dialect: Dialect, options: &Run, redactor: &mut Redactor) -> Result<Job,
         configuration,
         files: None,
         ca_files: Vec::new(),
+        proxies: Proxies::default(),
     })
 }
 
@@ -252,6 +247,7 @@ fn perform(
             .map(|opened| std::sync::Arc::clone(&opened.store));
         let mut context = context(clock, "main", store, global);
         context.environment.ca_files.append(&mut job.ca_files);
+        context.environment.proxies = job.proxies;
         context.files = job.files;
         let mut signals = Signals::new()?;
         let work = sdk::action::run(
@@ -338,15 +334,22 @@ fn kind(is_input: bool) -> ErrorKind {
     }
 }
 
+/// The most problems that an error names: whoever has more has one mistake many times.
+const NAMED: usize = 20;
+
 /// One error of all problems, with the first hint.
 pub(crate) fn complain(kind: ErrorKind, problems: Vec<Problem>) -> Result<(), Error> {
     if problems.is_empty() {
         return Ok(());
     }
-    let message: Vec<String> = problems
+    let mut message: Vec<String> = problems
         .iter()
+        .take(NAMED)
         .map(|problem| format!("{}: {}", problem.path, problem.message))
         .collect();
+    if problems.len() > NAMED {
+        message.push(format!("and {} more", problems.len() - NAMED));
+    }
     let error = Error::new(kind, message.join("; "));
     Err(
         match problems.into_iter().find_map(|problem| problem.hint) {

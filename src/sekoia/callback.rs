@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use sdk::connector::Environment;
 use sdk::http::{OneShot, Request, Response, Safety};
@@ -10,8 +11,11 @@ use serde_json::{Map, Value as Json};
 
 use super::log::{Level, Log};
 
-/// Tries for one call. The waits between them are 2, 4, 8 … 512 s.
+/// Tries for one call. The waits between them are 2, 4, 8 … 512 s, or what the platform asks for.
 pub(super) const TRIES: u32 = 10;
+
+/// Longest wait for one call in all, whoever asks for it: what ours come to.
+const PATIENCE: Duration = Duration::from_secs(1022);
 
 /// Longest time for one try.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,8 +44,8 @@ impl Callback {
         self.http.is_plain().then(|| self.http.host())
     }
 
-    /// Sends a message until it is taken. What the platform answers with 4xx is its last word; 409, which
-    /// says that the task is finished or somebody else's, is an [`ErrorKind::Conflict`].
+    /// Sends a message until it is taken. What the platform answers with 4xx is its last word, but for 429;
+    /// 409, which says that the task is finished or somebody else's, is an [`ErrorKind::Conflict`].
     pub(super) async fn send(&self, message: &Json, tries: u32, log: &mut Log) -> Result<Response> {
         let request = Request::new(
             Method::PATCH,
@@ -59,7 +63,7 @@ impl Callback {
             if response.status.is_success() {
                 Ok(response)
             } else {
-                Err(refused(&response).with("host", self.http.host()))
+                Err(refused(&response, self.clock.now()).with("host", self.http.host()))
             }
         })
         .await
@@ -74,18 +78,20 @@ async fn repeat<T>(
     mut attempt: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let mut number = 1;
+    let mut left = PATIENCE;
     loop {
         let error = match attempt().await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        if !matches!(error.retry_status(), Retry::Later(_)) {
+        let Retry::Later(asked) = error.retry_status() else {
             return Err(error);
-        }
-        if number >= tries {
+        };
+        if number >= tries || left.is_zero() {
             return Err(error.with("tries", number).retry(Retry::GaveUp));
         }
-        let wait = Duration::from_secs(1 << number);
+        let wait = asked.unwrap_or(Duration::from_secs(1 << number)).min(left);
+        left -= wait;
         tell(&error, wait);
         clock.sleep(wait).await;
         number += 1;
@@ -93,13 +99,14 @@ async fn repeat<T>(
 }
 
 /// What a status other than success means.
-fn refused(response: &Response) -> Error {
+fn refused(response: &Response, now: DateTime<Utc>) -> Error {
     let status = response.status;
     let kind = match status.as_u16() {
         401 => ErrorKind::Auth,
         403 => ErrorKind::Denied,
         404 | 410 => ErrorKind::NotFound,
         409 => ErrorKind::Conflict,
+        429 => ErrorKind::RateLimited,
         300..=499 => ErrorKind::Rejected,
         _ => ErrorKind::Unavailable,
     };
@@ -110,6 +117,9 @@ fn refused(response: &Response) -> Error {
     };
     match kind {
         ErrorKind::Auth => error.hint("the token is wrong, or not valid any more"),
+        ErrorKind::RateLimited | ErrorKind::Unavailable => {
+            error.retry(Retry::Later(response.retry_after(now)))
+        }
         ErrorKind::Conflict => error.hint("the task is finished, or another runner has it"),
         _ if status.is_redirection() => {
             error.hint("redirects are not followed: the token would go along")
@@ -178,20 +188,46 @@ mod tests {
         assert_eq!((asked, waited), (1, 0));
     }
 
+    #[tokio::test]
+    async fn the_platforms_own_wait_goes_before_ours_and_all_of_them_have_an_end() {
+        let busy = |seconds| {
+            let wait = Duration::from_secs(seconds);
+            Err(Error::new(ErrorKind::RateLimited, "busy").retry(Retry::Later(Some(wait))))
+        };
+        let (result, asked, waited) = tried(vec![busy(7), unavailable(), Ok(())], TRIES).await;
+        result.unwrap();
+        assert_eq!((asked, waited), (3, 7 + 4));
+        let (result, asked, waited) = tried((0..20).map(|_| busy(600)).collect(), TRIES).await;
+        assert_eq!((asked, waited), (3, 1022));
+        assert_eq!(result.unwrap_err().retry_status(), Retry::GaveUp);
+    }
+
+    fn answered(status: u16, retry_after: Option<&'static str>) -> Option<Error> {
+        let mut response = Response {
+            status: reqwest::StatusCode::from_u16(status).ok()?,
+            headers: Default::default(),
+            body: Default::default(),
+        };
+        if let Some(wait) = retry_after {
+            response.headers.insert("retry-after", wait.parse().ok()?);
+        }
+        Some(refused(&response, DateTime::default()))
+    }
+
     #[test]
-    fn every_4xx_is_the_last_word_and_5xx_is_not() {
+    fn every_4xx_but_429_is_the_last_word_and_5xx_is_not() {
         for status in 300..600 {
-            let Ok(code) = reqwest::StatusCode::from_u16(status) else {
+            let Some(error) = answered(status, None) else {
                 continue;
             };
-            let error = refused(&Response {
-                status: code,
-                headers: Default::default(),
-                body: Default::default(),
-            });
-            let again = matches!(error.retry_status(), Retry::Later(_));
-            assert_eq!(again, status >= 500, "{status}");
+            let again = matches!(error.retry_status(), Retry::Later(None));
+            assert_eq!(again, status >= 500 || status == 429, "{status}");
             assert_eq!(error.kind() == ErrorKind::Conflict, status == 409);
+        }
+        for status in [429, 503] {
+            let error = answered(status, Some("17")).unwrap();
+            let wait = Duration::from_secs(17);
+            assert_eq!(error.retry_status(), Retry::Later(Some(wait)), "{status}");
         }
     }
 }

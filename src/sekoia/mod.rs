@@ -14,11 +14,12 @@
 //!    configuration looked at.
 //! 2. `{"status": "finished", …}` with `results`, `logs`, `outputs` (`held` or `partial`, so that a playbook
 //!    can take a branch of its own) and `error` (where the argument `fail_on` says so: `failed` if nothing
-//!    else is asked for).
+//!    else is asked for). An error and a line of the logs have at most 16 KiB, all lines together 256 KiB.
 //!
-//! A call that finds no answer or a 5xx is sent again after 2, 4, 8 … 512 s, ten times in all; 4xx is the
-//! platform's last word. 409 means that the task is finished or somebody else's: nothing is done, and that
-//! is no failure. Where the first call is refused, no vendor is called; the platform is still told why.
+//! A call that finds no answer, a 429 or a 5xx is sent again after 2, 4, 8 … 512 s, or after what `Retry-After`
+//! asks for, ten times and 17 minutes in all; any other 4xx is the platform's last word. 409 means that the task
+//! is finished or somebody else's: nothing is done, and that is no failure. Where the first call is refused, no
+//! vendor is called; the platform is still told why.
 //!
 //! **Files.** The data path is `/symphony_data` (`--data`), or with `file_backend` `S3` a bucket; below it
 //! stands `sub_folder`. `stix_objects_path` names a file there and nothing else: no absolute path, no `..`,
@@ -27,7 +28,8 @@
 //!
 //! **Ending.** The exit code is 0 once the platform knows how it ended, well or not, and 1 otherwise or
 //! when there is no such action. After SIGTERM the action has five seconds to end by itself and four are
-//! kept for telling the platform; a second signal ends it at once.
+//! kept for telling the platform; a second signal ends it at once. A list that is not in its file when the
+//! first comes is sent inline.
 //!
 //! `validate_module_configuration` runs `check` and answers `{"success": true}` or why not.
 //!
@@ -60,8 +62,8 @@ use callback::{Callback, TRIES};
 use data::Data;
 use inputs::Inputs;
 use log::{Level, Log};
-use results::Finished;
 pub(crate) use results::LISTS;
+use results::{Files, Finished};
 pub(crate) use secrets::names as secret_names;
 use stop::Stop;
 
@@ -90,7 +92,20 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
     let mut log = Log::new(shown, global.log, tell);
     log.redactor.add(&token);
     let outside = environment::outside(clock, "main");
-    let callback = Callback::new(&url, Secret::new(&token), &outside)?;
+    // A CA that cannot be read is told to the platform, whose own may be a public one.
+    let (callback, trust) = match Callback::new(&url, Secret::new(&token), &outside) {
+        Ok(callback) => (callback, Ok(())),
+        Err(error) => {
+            let without = Environment {
+                ca_files: Vec::new(),
+                ..outside.clone()
+            };
+            match Callback::new(&url, Secret::new(&token), &without) {
+                Ok(callback) => (callback, Err(error)),
+                Err(_) => return Err(error.into()),
+            }
+        }
+    };
     if let Some(host) = callback.plain_host() {
         log.add(
             Level::Warning,
@@ -126,7 +141,11 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
         },
     );
     let known = action.is_ok();
-    let (finished, tries) = match session.begin(command, known).await {
+    let begun = match trust {
+        Ok(()) => session.begin(command, known).await,
+        Err(error) => Err(error),
+    };
+    let (finished, tries) = match begun {
         Err(error) => {
             // Who was not reached in seventeen minutes is tried once more, not for seventeen more.
             let gave_up = error.retry_status() == Retry::GaveUp;
@@ -284,7 +303,12 @@ impl Session<'_> {
         let outcome = self
             .perform(action, arguments, configuration, files)
             .await?;
-        Finished::of(&outcome, &fail_on, !paths.is_empty(), &data, &mut self.log).await
+        let files = Files {
+            data: &data,
+            wanted: !paths.is_empty(),
+            stop: &self.stop,
+        };
+        Finished::of(&outcome, &fail_on, files, &mut self.log).await
     }
 
     /// The action itself, in a task of its own: signals are heard while it reads.

@@ -2,12 +2,13 @@
 
 use sdk::action::{FailOn, Outcome};
 use sdk::report::{Report, Status};
-use sdk::{Error, Result};
+use sdk::{Error, ErrorKind, Result};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::data::Data;
-use super::log::{Level, Log};
+use super::log::{LONGEST_LINE, Level, Log};
+use super::stop::Stop;
 use crate::told;
 
 /// Lists that may be long, and are then given as files: `changes` as `changes_path`.
@@ -15,6 +16,39 @@ pub(crate) const LISTS: [&str; 3] = ["changes", "details", "entries"];
 
 /// The longest list that is sent inline by an action that read no file.
 const INLINE: usize = 1_000;
+
+/// Where long lists go.
+pub(super) struct Files<'a> {
+    /// The data path, or why there is none.
+    pub data: &'a Result<Data>,
+    /// Whether all lists go there, because the objects came from a file.
+    pub wanted: bool,
+    /// Ends what is being written: telling the platform goes before it.
+    pub stop: &'a Stop,
+}
+
+impl Files<'_> {
+    /// Writes one, or says why not and how bad that is.
+    async fn write(&self, name: &str, content: String) -> Result<(), (Level, String)> {
+        let data = self
+            .data
+            .as_ref()
+            .map_err(|error| (Level::Warning, told::error(error)))?;
+        tokio::select! {
+            biased;
+            written = data.write(name, content.into()) => written.map_err(|error| {
+                let level = match error.kind() {
+                    ErrorKind::Denied => Level::Critical,
+                    _ => Level::Warning,
+                };
+                (level, told::error(&error))
+            }),
+            () = self.stop.first() => {
+                Err((Level::Warning, "a signal came before it was written".to_owned()))
+            }
+        }
+    }
+}
 
 /// The last message, before it is sent.
 #[derive(Debug, Default)]
@@ -37,21 +71,20 @@ impl Finished {
         }
     }
 
-    /// What an action gave; `from_file` tells whether its objects came from a file.
+    /// What an action gave.
     pub(super) async fn of(
         outcome: &Outcome,
         fail_on: &FailOn,
-        from_file: bool,
-        data: &Result<Data>,
+        files: Files<'_>,
         log: &mut Log,
     ) -> Result<Self> {
         let mut finished = match outcome {
             Outcome::Report(report) => of_report(report, fail_on, log),
-            Outcome::View(_) => Self::default(),
+            Outcome::View(view) => of_view(view, log),
         };
         let results = outcome.to_json()?;
         finished.results = Some(match results {
-            Json::Object(fields) => into_files(fields, from_file, data, log).await,
+            Json::Object(fields) => into_files(fields, files, log).await,
             other => other,
         });
         Ok(finished)
@@ -61,7 +94,7 @@ impl Finished {
     pub(super) fn of_check(outcome: &Result<Outcome>, log: &mut Log) -> Self {
         let error = match outcome {
             Err(error) => Some(told::error(error)),
-            Ok(Outcome::View(view)) => told::missing(view),
+            Ok(Outcome::View(view)) => told::view_failure(view),
             Ok(Outcome::Report(_)) => Some("check gave no findings".to_owned()),
         };
         if let Some(error) = &error {
@@ -81,7 +114,8 @@ impl Finished {
             message["results"] = log.redactor.json(results);
         }
         if let Some(error) = self.error {
-            message["error"] = Json::String(log.redactor.text(&error));
+            let error = told::shortened(log.redactor.text(&error), LONGEST_LINE);
+            message["error"] = Json::String(error);
         }
         if let Some(branch) = self.branch {
             message["outputs"] = json!({ branch: true });
@@ -122,42 +156,36 @@ fn of_report(report: &Report, fail_on: &FailOn, log: &mut Log) -> Finished {
     }
 }
 
+fn of_view(view: &Json, log: &mut Log) -> Finished {
+    let error = told::view_failure(view);
+    if let Some(error) = &error {
+        log.add(Level::Error, error);
+    }
+    Finished {
+        error,
+        ..Finished::default()
+    }
+}
+
 /// Long lists go into files of the data path, by the platform's convention: `changes` becomes
 /// `changes_path` where the objects came from a file. What was done has to be told even where no file can
 /// be written: then they stay.
-async fn into_files(
-    fields: Map<String, Json>,
-    from_file: bool,
-    data: &Result<Data>,
-    log: &mut Log,
-) -> Json {
+async fn into_files(fields: Map<String, Json>, files: Files<'_>, log: &mut Log) -> Json {
     let mut results = Map::new();
     for (name, field) in fields {
         let long = field.as_array().is_some_and(|list| list.len() > INLINE);
-        if !(LISTS.contains(&name.as_str()) && (from_file || long)) {
+        if !(LISTS.contains(&name.as_str()) && (files.wanted || long)) {
             results.insert(name, field);
             continue;
         }
         let file = format!("{name}-{}.json", Uuid::new_v4());
         let content = log.redactor.json(field.clone()).to_string();
-        let written = match data {
-            Ok(data) => data.write(&file, content.into()).await.map_err(|error| {
-                let denied = error.kind() == sdk::ErrorKind::Denied;
-                (told::error(&error), denied)
-            }),
-            Err(error) => Err((told::error(error), false)),
-        };
-        match written {
+        match files.write(&file, content).await {
             Ok(()) => {
                 results.insert(format!("{name}_path"), Json::String(file));
             }
-            Err((error, denied)) => {
-                let level = if denied {
-                    Level::Critical
-                } else {
-                    Level::Warning
-                };
-                log.add(level, &format!("{name} is sent inline: {error}"));
+            Err((level, why)) => {
+                log.add(level, &format!("{name} is sent inline: {why}"));
                 results.insert(name, field);
             }
         }

@@ -82,8 +82,7 @@ impl Redactor {
             .iter()
             .map(|value| value.expose().to_owned())
             .collect();
-        let mut forms = written(secret);
-        forms.insert(secret.to_owned());
+        let forms = sdk::Secret::new(secret).written();
         let new = forms.into_iter().filter(|form| !known.contains(form));
         self.values.extend(new.map(|form| sdk::Secret::new(&form)));
         self.values
@@ -172,59 +171,6 @@ impl Redactor {
             other => other,
         }
     }
-}
-
-/// A text as it is written in JSON, URLs, forms and XML. One that needs no escapes looks the same in all.
-fn written(text: &str) -> HashSet<String> {
-    let mut forms = HashSet::new();
-    let json = Json::String(text.to_owned()).to_string();
-    let json = &json[1..json.len() - 1];
-    let ascii = |text: &str| -> String {
-        let mut escaped = String::new();
-        for letter in text.chars() {
-            if letter.is_ascii() {
-                escaped.push(letter);
-            } else {
-                let mut units = [0; 2];
-                for unit in letter.encode_utf16(&mut units) {
-                    escaped.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-        escaped
-    };
-    for slash in ["/", "\\/"] {
-        let json = json.replace('/', slash);
-        forms.insert(ascii(&json));
-        forms.insert(json);
-    }
-    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    for space in ["+", "%20"] {
-        let form = form.replace('+', space);
-        forms.insert(lower_escapes(&form));
-        forms.insert(form);
-    }
-    let xml = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
-    forms.insert(xml.replace('"', "&quot;"));
-    forms.insert(xml.replace('"', "&quot;").replace('\'', "&#39;"));
-    forms.insert(xml);
-    forms
-}
-
-/// `%2F` as `%2f`: both mean the same, and both are in use.
-fn lower_escapes(form: &str) -> String {
-    let mut parts = form.split('%');
-    let mut lower = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (escape, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        lower.push('%');
-        lower.push_str(&escape.to_ascii_lowercase());
-        lower.push_str(rest);
-    }
-    lower
 }
 
 /// What a reference stands for. A loop would be a defect of ours.

@@ -1,9 +1,13 @@
 //! `cordon run` as playbook engines call it. What the engines do around it is done here as their sources do it.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use serde_json::{Value as Json, json};
 
+use crate::support::web::read;
 use crate::support::{Fake, Ran, act, cordon, finish, indicator, run_with_input};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
@@ -115,14 +119,19 @@ impl<'a> CortexJob<'a> {
 
     /// Runs it and reads the report as `JobRunnerSrv.extractReport` does.
     fn run(&self, options: &[&str]) -> (Ran, Json) {
-        let input = self.folder.join("input/input.json");
-        std::fs::write(input, self.input.to_string()).unwrap();
-        self.run_as_it_is(options)
+        self.run_with(options, &[])
     }
 
-    fn run_as_it_is(&self, options: &[&str]) -> (Ran, Json) {
+    fn run_with(&self, options: &[&str], variables: &[(&str, &str)]) -> (Ran, Json) {
+        let input = self.folder.join("input/input.json");
+        std::fs::write(input, self.input.to_string()).unwrap();
+        self.run_as_it_is(options, variables)
+    }
+
+    fn run_as_it_is(&self, options: &[&str], variables: &[(&str, &str)]) -> (Ran, Json) {
         let ran = finish(
             cordon(self.falcon.path())
+                .envs(variables.iter().copied())
                 .args(["run", "--job"])
                 .arg(&self.folder)
                 .args(options),
@@ -215,6 +224,55 @@ fn cortex_names_the_jobs_folder_alone() {
     assert_eq!(falcon.held(), [SHA256]);
 }
 
+/// A proxy that opens one way, at the end of which nobody speaks TLS: who asks is told so at once. What it was
+/// asked comes from the other end.
+fn proxy() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        tell.send(read(&stream).head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+    });
+    (format!("http://svc:{PASSWORD}@{address}"), told)
+}
+
+const PASSWORD: &str = "PasswordOfTheProxy";
+
+#[test]
+fn cortex_goes_through_the_jobs_proxy_or_the_environments() {
+    let falcon = Falcon::start();
+    for named_by_the_job in [true, false] {
+        let (address, asked) = proxy();
+        let mut job = CortexJob::new(&falcon, "block")
+            .with("/config/base_url", json!("https://vendor.example.com"));
+        // Nothing listens there.
+        let mut variable = "http://127.0.0.1:9";
+        if named_by_the_job {
+            job = job.with("/config/proxy", json!({ "https": address }));
+        } else {
+            variable = &address;
+        }
+        let (ran, report) = job.run_with(&[], &[("https_proxy", variable)]);
+        let asked = asked.try_recv().unwrap();
+        assert!(
+            asked.starts_with("CONNECT vendor.example.com:443 "),
+            "{asked}"
+        );
+        let asked = asked.to_lowercase();
+        assert!(asked.contains("proxy-authorization: basic "), "{asked}");
+        let error = report["errorMessage"].as_str().unwrap();
+        assert!(error.contains("does not speak TLS"), "{error}");
+        assert!(!format!("{ran:?}{report}").contains(PASSWORD), "{ran:?}");
+    }
+}
+
 #[test]
 fn cortex_looks_and_tries_without_a_tag() {
     let falcon = Falcon::start();
@@ -301,7 +359,7 @@ fn cortex_is_told_what_is_wrong_and_never_a_secret() {
     ] {
         let job = job();
         std::fs::write(job.folder.join("input/input.json"), broken).unwrap();
-        let (_, report) = job.run_as_it_is(&[]);
+        let (_, report) = job.run_as_it_is(&[], &[]);
         let error = report["errorMessage"].as_str().unwrap();
         assert!(error.contains("the job's input"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");

@@ -258,17 +258,27 @@ fn an_image_holds_the_binary_and_certificates_and_nothing_else() {
     assert_eq!(environment.len(), 1, "PATH alone: {about}");
     let version = image.run(&[], &["--version"]);
     assert!(version.stdout.starts_with("cordon "), "{version:?}");
-    // A name is looked up without a C library beside it.
+    // A name that only the container knows is looked up without a C library beside it.
+    let task = Task::new(&json!({}));
+    let port = task.platform.port();
+    let url = task
+        .platform
+        .url()
+        .replace("127.0.0.1", "platform.example.com");
+    assert!(url.contains(&format!("//platform.example.com:{port}/")));
+    write(&task.path().join("symphony"), "url_callback", &url);
+    let mounts = task.mounts();
     let ran = image.run(
         &[
-            "--env=CORDON_BASE_URL=https://vendor.invalid",
-            "--env=CORDON_CLIENT_ID=id",
-            "--env=CORDON_CLIENT_SECRET=secret-of-nobody",
+            "--add-host=platform.example.com:127.0.0.1",
+            &mounts[0],
+            &mounts[1],
         ],
-        &["run", "crowdstrike", "check", "--dialect", "stackstorm"],
+        &["sekoia", "crowdstrike", "list_blocked"],
     );
-    assert_ne!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stdout.contains("vendor.invalid"), "{ran:?}");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(task.platform.calls().len(), 2, "{ran:?}");
+    assert_eq!(task.platform.end()["results"]["count"], 0);
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Authenticate for Login {
 fn read_token(response: &Response) -> Result<(HeaderValue, i64)> {
     match response.status.as_u16() {
         200 | 201 => {
-            let answer: TokenAnswer = response.json("falcon login")?;
+            let answer: TokenAnswer = response.secret_json("falcon login")?;
             let mut header = HeaderValue::from_str(&format!("Bearer {}", answer.access_token))
                 .map_err(|_| {
                     Error::protocol(

@@ -14,11 +14,12 @@ use super::auth::{Authenticate, NoAuth};
 use super::limits::Limits;
 use super::request::{Disposition, Request, Response, Safety};
 use super::retry::{self, Budget, Told};
+use super::strike::Sent;
 use super::tls::{self, Fingerprint, Seen};
 use super::transport::{Broken, Settings, Transport};
 use super::witness;
 use crate::clock::Clock;
-use crate::connector::Environment;
+use crate::connector::{Environment, Proxies};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::target::{Calls, RateWindow};
 
@@ -32,6 +33,7 @@ pub struct ClientBuilder {
     timeout: Duration,
     deadline: Duration,
     ca_files: Vec<std::path::PathBuf>,
+    proxies: Proxies,
     ca_pem: Option<String>,
     tls_fingerprint: Option<String>,
     response_limit: u64,
@@ -55,6 +57,7 @@ impl ClientBuilder {
             timeout: Duration::from_secs(60),
             deadline: Duration::from_secs(15 * 60),
             ca_files: environment.ca_files.clone(),
+            proxies: environment.proxies.clone(),
             ca_pem: None,
             tls_fingerprint: None,
             response_limit: 64 << 20,
@@ -160,6 +163,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             pin,
             seen,
+            proxies: self.proxies,
             response_limit: self.response_limit,
             compression: self.compression,
         };
@@ -330,13 +334,15 @@ impl Attempt<'_> {
         loop {
             inner.limits.enter(self.request.class, self.latest).await?;
             let credentials = self.client.credentials(&self.request).await?;
+            let proofs = Sent::new(&credentials, &self.request);
             self.count();
             let sent = inner
                 .transport
                 .exchange(url.clone(), &self.request, credentials)
                 .await;
             let (failure, told) = match sent {
-                Ok(response) => {
+                Ok(mut response) => {
+                    proofs.strike(&mut response.body);
                     self.client.note_time(&response);
                     let judged = (inner.disposition)(&response);
                     let told = match judged {

@@ -1,6 +1,7 @@
 //! The HTTP client that connectors and sources use: TLS always verified, limits kept before they are
 //! hit, `Retry-After` honoured, back-off with jitter within a budget, deadlines, no redirect to another
-//! host, secrets never printed. A connector builds requests and reads answers; it never retries.
+//! host, secrets never printed, and struck out of answers that repeat them. A connector builds requests and
+//! reads answers; it never retries.
 
 mod address;
 mod auth;
@@ -12,6 +13,9 @@ mod pages;
 mod poll;
 mod request;
 mod retry;
+#[cfg(test)]
+mod session_tests;
+mod strike;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -51,6 +51,7 @@ impl OneShot {
             timeout,
             pin: None,
             seen,
+            proxies: environment.proxies.clone(),
             response_limit: 64 << 20,
             compression: false,
         };

@@ -8,7 +8,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::retry::{self, Told};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// Whether a request may be sent again when its fate is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Whether the client's [`super::Authenticate`] is applied. Off for logins.
     pub authenticated: bool,
+    /// What in query or body proves who we are; see [`Request::secret`].
+    pub secrets: Vec<Secret>,
 }
 
 impl Request {
@@ -74,6 +78,7 @@ impl Request {
             safety,
             timeout: None,
             authenticated: true,
+            secrets: Vec::new(),
         }
     }
 
@@ -108,6 +113,14 @@ impl Request {
     #[must_use]
     pub fn form(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         self.body = Body::Form(pairs.into_iter().collect());
+        self
+    }
+
+    /// Names a session's token that stands in the query or the body. As with the headers of
+    /// [`super::Authenticate`], the answer is read without it, should it be repeated there.
+    #[must_use]
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secrets.push(Secret::new(secret));
         self
     }
 
@@ -162,6 +175,20 @@ impl Response {
         })
     }
 
+    /// [`Response::json`] for an answer that brings a token: the error shows nothing of such an answer, only of
+    /// one that is something else, such as a proxy's page.
+    pub fn secret_json<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let unknown = Error::protocol(format!("{what}: the answer is not the JSON we know"))
+                .with("status", self.status.as_u16());
+            if self.body.trim_ascii_start().starts_with(b"{") {
+                unknown.with("column", error.column())
+            } else {
+                unknown.with("begins", self.excerpt())
+            }
+        })
+    }
+
     /// The start of the body on one line, for messages: at most 200 characters, control characters
     /// replaced.
     pub fn excerpt(&self) -> String {
@@ -178,6 +205,13 @@ impl Response {
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long `Retry-After` asks to wait; `now` counts where the answer has no `Date`.
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        retry::told(self, None, now).map(|told| match told {
+            Told::Wait(wait) | Told::TooLong(wait) => wait,
+        })
     }
 
     /// The server's clock, from `Date`.

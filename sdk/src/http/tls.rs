@@ -1,10 +1,12 @@
 //! Whom we trust: the system's CAs and private ones, or one certificate by its fingerprint. There is no
 //! way to turn verification off.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use memchr::memmem;
 use rustls::CertificateError::ApplicationVerificationFailure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -85,20 +87,56 @@ impl Seen {
     }
 }
 
-/// Private CAs from files and from PEM text. Errors name the file.
+/// Private CAs from files, from folders of files and from PEM text. Errors name the file.
 pub(super) fn authorities(
     files: &[PathBuf],
     pem: Option<&str>,
 ) -> Result<Vec<CertificateDer<'static>>> {
     let mut all = Vec::new();
     for path in files {
-        let place = path.display();
-        let text = std::fs::read(path)
-            .map_err(|error| Error::config(format!("CA file {place}")).because(error))?;
-        all.extend(certificates(&text, &format!("CA file {place}"))?);
+        if path.is_dir() {
+            all.extend(folder(path)?);
+        } else {
+            all.extend(certificates(&read(path)?, &place(path))?);
+        }
     }
     if let Some(pem) = pem {
         all.extend(certificates(pem.as_bytes(), "ca_pem")?);
+    }
+    Ok(all)
+}
+
+fn place(path: &Path) -> String {
+    format!("CA file {}", path.display())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::config(place(path)).because(error))
+}
+
+/// Those in a folder, each once: OpenSSL's folders hold links beside the files. What is no certificate in PEM is
+/// not for us.
+fn folder(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |error| Error::config(place(path)).because(error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        files.push(entry.map_err(unreadable)?.path());
+    }
+    files.sort();
+    let mut known = HashSet::new();
+    let mut all = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = read(file)?;
+        if memmem::find(&text, b"-----BEGIN CERTIFICATE-----").is_some() {
+            let found = certificates(&text, &place(file))?;
+            all.extend(found.into_iter().filter(|it| known.insert(it.clone())));
+        }
+    }
+    if all.is_empty() {
+        return Err(Error::config(format!(
+            "CA folder {} holds no certificate",
+            path.display()
+        )));
     }
     Ok(all)
 }
@@ -277,9 +315,36 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_gives_each_of_its_certificates_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let names = vec![name.to_owned()];
+            let authority = rcgen::CertificateParams::new(names).unwrap();
+            authority.self_signed(&key).unwrap().pem()
+        };
+        let (one, two) = (pem("one"), pem("two"));
+        for (name, text) in [
+            ("one.pem", &one),
+            ("both.crt", &format!("{one}{two}")),
+            ("README", &"not a certificate".to_owned()),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let link = folder.path().join("0a1b2c3d.0");
+        std::os::unix::fs::symlink("one.pem", link).unwrap();
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        let found = authorities(&[folder.path().to_owned()], None).unwrap();
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
     fn bad_authorities_name_their_place() {
         let missing = authorities(&[PathBuf::from("no-such.pem")], None).unwrap_err();
         assert!(missing.to_string().contains("CA file no-such.pem"));
+        let none = tempfile::tempdir().unwrap();
+        let none = authorities(&[none.path().to_owned()], None).unwrap_err();
+        assert!(none.message().contains("holds no certificate"), "{none}");
         let empty = authorities(&[], Some("hello")).unwrap_err();
         assert_eq!(empty.message(), "ca_pem holds no certificate");
         let junk = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";

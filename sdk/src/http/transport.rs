@@ -14,6 +14,7 @@ use super::address;
 use super::request::{Body, Request, Response};
 use super::tls::{Fingerprint, Seen, Shown};
 use crate::clock::Clock;
+use crate::connector::Proxies;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longest time to reach the host, TLS included.
@@ -41,6 +42,7 @@ pub(super) struct Settings {
     pub(super) pin: Option<Fingerprint>,
     pub(super) seen: Seen,
     pub(super) response_limit: u64,
+    pub(super) proxies: Proxies,
     /// Whether compressed answers are asked for and undone.
     pub(super) compression: bool,
 }
@@ -64,6 +66,15 @@ impl Transport {
             .gzip(settings.compression);
         if address::is_loopback(&settings.host) {
             builder = builder.no_proxy();
+        } else {
+            let Proxies { http, https } = &settings.proxies;
+            let http = http.iter().map(|it| reqwest::Proxy::http(it.expose()));
+            let https = https.iter().map(|it| reqwest::Proxy::https(it.expose()));
+            for proxy in http.chain(https) {
+                // What is wrong with it is not told: a password may stand in it.
+                let proxy = proxy.map_err(|_| Error::config("the proxy's address is not a URL"))?;
+                builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
+            }
         }
         let client = builder
             .build()

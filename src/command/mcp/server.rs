@@ -214,9 +214,7 @@ fn result(offer: &Offer, outcome: Outcome) -> CallToolResult {
             (serde_json::to_value(report).unwrap_or_default(), error)
         }
         Outcome::View(view) => {
-            let failed = view.get("status").and_then(Json::as_str) == Some("failed");
-            let error = view.get("error").and_then(Json::as_str);
-            let error = failed.then(|| error.unwrap_or("nothing could be read").to_owned());
+            let error = told::view_failure(&view);
             (view, error)
         }
     };

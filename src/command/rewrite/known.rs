@@ -118,6 +118,14 @@ const MODULES: [&str; 5] = [
 pub(super) const ACCOUNT: &str =
     "this is an account of the other module: choose one of the new module in the playbook editor";
 
+/// For a replaced action on the platform's own collections.
+pub(super) const PLATFORM_ACCOUNT: &str = "the platform gave the other module its address and \
+     key by itself: the new module needs an account with base_url and api_key, choose one in the playbook editor";
+
+/// For a replaced action whose branches lead on for the usual end only.
+pub(super) const BRANCHES: &str = "it takes the branch held or partial in place of default \
+     where changes wait for approval or a part of them failed: nothing is connected to these, so the playbook would end there without a word";
+
 const ON_AN_ENDPOINT: &str =
     "it acts on an endpoint, not on a list: Cordon has no equal, keep it with its module";
 const OTHER_VENDOR: &str =

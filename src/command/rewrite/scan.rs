@@ -9,12 +9,15 @@ pub(super) struct Text {
     pub(super) place: Range<usize>,
 }
 
-/// A JSON object's fields that are texts.
+/// A JSON object: its keys, and its fields that are texts or objects.
 #[derive(Debug, Default)]
 pub(super) struct Object {
     /// The key or place under which it stands.
     pub(super) name: String,
     fields: Vec<(String, Text)>,
+    pub(super) keys: Vec<String>,
+    /// Where among all objects they stand.
+    objects: Vec<(String, usize)>,
 }
 
 impl Object {
@@ -23,6 +26,14 @@ impl Object {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, text)| text)
+    }
+
+    /// The object in a field, by its place among all objects.
+    pub(super) fn object(&self, name: &str) -> Option<usize> {
+        self.objects
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, place)| *place)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
@@ -71,7 +82,7 @@ impl Scan<'_> {
         let place = self.objects.len();
         self.objects.push(Object {
             name: name.to_owned(),
-            fields: Vec::new(),
+            ..Object::default()
         });
         self.at += 1;
         loop {
@@ -81,8 +92,15 @@ impl Scan<'_> {
                     self.next();
                     // The colon.
                     self.at += 1;
-                    if let Some(text) = self.value(&key) {
-                        self.objects[place].fields.push((key, text));
+                    let inner = self.objects.len();
+                    let is_object = self.next() == Some(b'{');
+                    let text = self.value(&key);
+                    let object = &mut self.objects[place];
+                    object.keys.push(key.clone());
+                    if is_object {
+                        object.objects.push((key, inner));
+                    } else if let Some(text) = text {
+                        object.fields.push((key, text));
                     }
                 }
                 Some(b',') => self.at += 1,

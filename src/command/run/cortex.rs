@@ -10,6 +10,7 @@
 //! | `data` (a text, or an observable with its value in `data`) | `values`, unless there is such a parameter |
 //! | `message` | `reason`, unless there is one |
 //! | `tlp`, `pap` with `config.check_tlp`, `config.max_tlp` (2), `config.check_pap`, `config.max_pap` (2) | whether anything is done at all |
+//! | `config.proxy.http`, `config.proxy.https` | proxies, in place of those of the environment |
 //! | `input/cacerts` | CAs to trust |
 //!
 //! The input holds secrets in clear: nothing of it is given back.
@@ -18,14 +19,15 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use sdk::{Error, ErrorKind};
+use sdk::connector::Proxies;
+use sdk::{Error, ErrorKind, Secret};
 use serde_json::{Map, Value as Json, json};
+use url::Url;
 
 use super::input::{COMMON_FIELDS, INPUT_LIMIT, is_reserved};
 use super::{Ended, Job, action};
 use crate::cli::Run;
 use crate::connectors;
-use crate::output::tell as say;
 use crate::sekoia::coerce::coerce;
 use crate::sekoia::secrets::Redactor;
 use crate::told;
@@ -102,9 +104,10 @@ pub(super) fn read(options: &Run, redactor: &mut Redactor) -> Result<Job, Error>
             .entry("reason")
             .or_insert_with(|| Json::from(message.trim()));
     }
-    if config.get("proxy").is_some() && crate::environment::variable("https_proxy").is_none() {
-        say("warning: the job's proxy is not used: set https_proxy for the container");
-    }
+    let proxies = Proxies {
+        http: proxy(config, "http", redactor),
+        https: proxy(config, "https", redactor),
+    };
     let ca_file = options.job.join("input/cacerts");
     Ok(Job {
         connector,
@@ -115,7 +118,17 @@ pub(super) fn read(options: &Run, redactor: &mut Redactor) -> Result<Job, Error>
             Err(Error::input("a Cortex job names no files"))
         })),
         ca_files: ca_file.is_file().then_some(ca_file).into_iter().collect(),
+        proxies,
     })
+}
+
+/// The job's proxy for a scheme.
+fn proxy(config: &Map<String, Json>, scheme: &str, redactor: &mut Redactor) -> Option<Secret> {
+    let address = config.get("proxy")?.get(scheme)?.as_str()?.trim();
+    if let Ok(url) = Url::parse(address) {
+        redactor.add(url.password().unwrap_or_default());
+    }
+    (!address.is_empty()).then(|| Secret::new(address))
 }
 
 fn input(path: &Path) -> Result<Json, Error> {

@@ -36,6 +36,10 @@ fn a_playbook_is_rewritten_to_stdout_and_nothing_else_of_it_changes() {
         .replace(module.as_str().unwrap(), MODULE);
     assert_eq!(back, playbook());
     assert!(ran.stderr.contains("crowdstrike block_ioc"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("nothing is connected to these"),
+        "{ran:?}"
+    );
     assert!(ran.stderr.contains("node 8 \"Quarantine\""), "{ran:?}");
     assert!(
         ran.stderr.contains("hint: it acts on an endpoint"),
@@ -59,7 +63,17 @@ fn a_rewritten_playbook_goes_to_a_file_or_into_json() {
     let told = with("json").json();
     assert_eq!(told["playbook"], json!(written));
     assert_eq!(told["replaced"][0]["command"], "block_ioc");
-    assert_eq!(told["notes"][0]["node"], "8");
+    let noted: Vec<&Json> = told["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["node"])
+        .collect();
+    assert_eq!(
+        noted,
+        ["7", "8"],
+        "branches that lead nowhere, and what has no equal"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! SIGTERM in the middle: the platform is told, in time, and nothing hangs.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::job::{Job, falcon};
 use super::platform::{Platform, Reply};
+use super::{files, object_store};
 use crate::support::Ran;
+use crate::support::web::{answer, read};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
 
@@ -144,5 +146,47 @@ fn a_platform_that_is_silent_at_the_end_is_not_waited_for_after_a_signal() {
     assert!(signalled.elapsed() < Duration::from_secs(10), "{ran:?}");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("was not told how it ended"), "{ran:?}");
+    job.check(&platform, &ran);
+}
+
+#[test]
+fn a_signal_ends_what_is_written_to_a_silent_store_and_the_platform_gets_it_inline() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let job = object_store::job(
+        &platform,
+        &fake,
+        &format!("http://{}", store.local_addr().unwrap()),
+        &json!({ "stix_objects_path": "in/objects.json" }),
+    );
+    let child = job.spawn("push_indicators");
+    let (mut reading, _) = store.accept().unwrap();
+    assert!(read(&reading).head.starts_with("GET "));
+    let objects = files::objects().to_string();
+    let head = "ETag: \"1\"\r\nLast-Modified: Wed, 04 Mar 2026 07:08:09 GMT\r\n";
+    reading
+        .write_all(&answer("200 OK", head, objects.as_bytes()))
+        .unwrap();
+    drop(reading);
+    // Taken, read, and never answered.
+    let (writing, _) = store.accept().unwrap();
+    assert!(read(&writing).head.starts_with("PUT "));
+    let signalled = Instant::now();
+    terminate(&child);
+    let ran = end(child);
+    assert!(signalled.elapsed() < Duration::from_secs(10), "{ran:?}");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let message = platform.end();
+    assert_eq!(message.get("error"), None, "it was done: {message}");
+    assert_eq!(
+        message["results"]["changes"][0]["value"], SHA256,
+        "{message}"
+    );
+    let logs = message["logs"].as_str().unwrap();
+    for name in ["changes", "details"] {
+        let line = format!("{name} is sent inline: a signal came before it was written");
+        assert!(logs.contains(&line), "{logs}");
+    }
     job.check(&platform, &ran);
 }

@@ -180,11 +180,18 @@ fn the_runners_ca_is_trusted_by_each_of_its_names() {
     let here = tempfile::tempdir().unwrap();
     let (fake, _) = falcon(here.path());
     let secrets = json!({ "client_secret": fake.configuration["client_secret"] });
-    for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", ""] {
+    for (name, place) in [
+        ("SSL_CERT_FILE", "symphony/ca.pem"),
+        ("REQUESTS_CA_BUNDLE", "symphony/ca.pem"),
+        // As Python's requests takes it; not all in it are certificates.
+        ("REQUESTS_CA_BUNDLE", "symphony"),
+        ("CURL_CA_BUNDLE", "symphony/ca.pem"),
+        ("", ""),
+    ] {
         let platform = Platform::start_with(secrets.clone(), Transport::Tls);
         let job = Job::new(&platform, &fake, &json!({ "values": [SHA256] }))
             .file("ca.pem", &platform.ca_pem());
-        let ca = job.directory.path().join("symphony/ca.pem");
+        let ca = job.directory.path().join(place);
         let job = if name.is_empty() {
             job
         } else {
@@ -229,4 +236,18 @@ fn the_runners_proxy_is_used_and_plain_http_is_warned_of() {
         logs.contains(": warning: the callback at platform.example.com"),
         "{logs}"
     );
+}
+
+#[test]
+fn a_ca_that_cannot_be_read_is_told_to_a_platform_that_does_not_need_it() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let missing = here.path().join("no-such-ca.pem");
+    let job = Job::new(&platform, &fake, &json!({ "values": [SHA256] }))
+        .variable("REQUESTS_CA_BUNDLE", missing.to_str().unwrap());
+    let ran = job.run(&platform, "block");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(platform.calls().len(), 1, "nothing was begun");
+    let error = platform.end()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("no-such-ca.pem"), "{error}");
 }

@@ -25,7 +25,7 @@ fn platform(fake: &Fake) -> Platform {
 }
 
 /// A job with its data path in a store.
-fn job(platform: &Platform, fake: &Fake, endpoint: &str, arguments: &Json) -> Job {
+pub(super) fn job(platform: &Platform, fake: &Fake, endpoint: &str, arguments: &Json) -> Job {
     Job::new(platform, fake, arguments)
         .secret(KEY)
         .secret(KEY_ID)
@@ -122,6 +122,30 @@ fn without_rights_on_the_store_it_is_said_critically_and_no_vendor_is_called() {
             .starts_with("GET /data-of-playbooks/runs/7/in/objects.json "),
         "{asked:?}"
     );
+}
+
+#[test]
+fn a_session_token_goes_to_the_store_and_nowhere_else() {
+    const SESSION: &str = "SessionTokenOfTheStore/+0123456789==";
+    let here = tempfile::tempdir().unwrap();
+    let (fake, _) = falcon(here.path());
+    let platform = platform(&fake);
+    let store = Web::start(|_| {
+        let body = format!("<Error><Code>ExpiredToken</Code><Token>{SESSION}</Token></Error>");
+        answer("403 Forbidden", "", body.as_bytes())
+    });
+    let job = job(&platform, &fake, &store.url(""), &push())
+        .secret(SESSION)
+        .file("aws_session_token", SESSION);
+    job.run(&platform, "push_indicators");
+    let head = &store.asked()[0].head;
+    assert!(
+        head.contains(&format!("x-amz-security-token: {SESSION}\r\n")),
+        "{head}"
+    );
+    let error = platform.end()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("ExpiredToken"), "{error}");
+    assert!(error.contains("<Token>[secret]</Token>"), "{error}");
 }
 
 #[test]

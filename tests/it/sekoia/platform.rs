@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     Usual,
     /// This status and text.
     Status(u16, &'static str),
+    /// 429, with this `Retry-After`.
+    Busy(&'static str),
     /// A redirect.
     Elsewhere(String),
     /// Nothing, ever.
@@ -152,6 +154,9 @@ async fn answer(
             Reply::Usual => usual(&mut book, &method, &uri, &headers, &body),
             Reply::Status(status, text) => {
                 (StatusCode::from_u16(*status).unwrap(), *text).into_response()
+            }
+            Reply::Busy(wait) => {
+                (StatusCode::TOO_MANY_REQUESTS, [("retry-after", *wait)]).into_response()
             }
             Reply::Elsewhere(location) => (
                 StatusCode::TEMPORARY_REDIRECT,

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::job::{Job, falcon};
 use super::platform::{Platform, Reply};
+use crate::support::web::{Web, answer};
 use crate::support::{Fake, act};
 
 const SHA256: &str = "6f1ed002ab5595859014ebf0951522d9a1f8e5b0d9a2b4b8c8e1f0d6e0c3b5a7";
@@ -105,7 +106,7 @@ fn with_a_wrong_token_no_vendor_is_called() {
 
 #[test]
 fn a_4xx_to_the_first_message_stops_the_action_and_the_platform_is_told() {
-    for status in [400, 403, 404, 422, 429] {
+    for status in [400, 403, 404, 422] {
         let here = tempfile::tempdir().unwrap();
         let (fake, platform) = falcon(here.path());
         platform.script([Reply::Status(status, "no")]);
@@ -142,6 +143,19 @@ fn a_5xx_or_a_broken_connection_is_tried_again() {
     let statuses: Vec<u16> = platform.calls().iter().map(|call| call.status).collect();
     assert_eq!(statuses, [200, 502, 200]);
     assert_eq!(ran.stderr.matches("once more in 2 s").count(), 2, "{ran:?}");
+    assert_eq!(platform.end()["results"]["added"], 1);
+}
+
+#[test]
+fn a_429_is_tried_again_when_the_platform_says() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    platform.script([Reply::Busy("1"), Reply::Usual, Reply::Busy("1")]);
+    let ran = Job::new(&platform, &fake, &block()).run(&platform, "block");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let statuses: Vec<u16> = platform.calls().iter().map(|call| call.status).collect();
+    assert_eq!(statuses, [429, 200, 429, 200]);
+    assert_eq!(ran.stderr.matches("once more in 1 s").count(), 2, "{ran:?}");
     assert_eq!(platform.end()["results"]["added"], 1);
 }
 
@@ -387,4 +401,70 @@ fn a_configuration_that_does_not_work_says_why() {
         assert_eq!(end["results"], json!({ "success": false }), "{end}");
         assert!(end["error"].as_str().unwrap().len() > 10, "{end}");
     }
+}
+
+#[test]
+fn a_token_that_the_vendor_gave_is_in_nothing_that_leaves() {
+    const GIVEN: &str = "TokenThatTheVendorGave0123456789";
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let vendor = Web::start(|path| {
+        let (status, body) = if path == "/oauth2/token" {
+            (
+                "201 Created",
+                json!({ "access_token": GIVEN, "expires_in": 1799 }),
+            )
+        } else {
+            let message = format!("bad header Authorization: Bearer {GIVEN}");
+            (
+                "400 Bad Request",
+                json!({ "errors": [{ "code": 400, "message": message }] }),
+            )
+        };
+        let head = "Content-Type: application/json\r\n";
+        answer(status, head, body.to_string().as_bytes())
+    });
+    let configuration = json!({ "base_url": vendor.url(""), "client_id": "id" });
+    let job = Job::new(&platform, &fake, &block())
+        .file("module_configuration", &configuration.to_string())
+        .secret(GIVEN);
+    let ran = job.run(&platform, "block");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let error = platform.end()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("Authorization: Bearer [secret]"), "{error}");
+    let sent = vendor
+        .asked()
+        .into_iter()
+        .any(|asked| asked.head.contains(GIVEN));
+    assert!(sent, "it was used");
+}
+
+#[test]
+fn a_check_that_finds_something_missing_fails_and_says_what() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, _) = falcon(here.path());
+    let wrong = "NotTheSecretOfThisClientButStillAsLongOne";
+    let platform = Platform::start(json!({ "client_secret": wrong }));
+    let job = Job::new(&platform, &fake, &json!({})).secret(wrong);
+    let ran = job.run(&platform, "check");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let end = platform.end();
+    assert_eq!(end["results"]["status"], "missing", "{end}");
+    let error = end["error"].as_str().unwrap();
+    assert!(error.contains("falcon login refused"), "{end}");
+}
+
+#[test]
+fn a_mistake_made_fifty_thousand_times_is_told_twenty_times() {
+    let here = tempfile::tempdir().unwrap();
+    let (fake, platform) = falcon(here.path());
+    let mut arguments = block();
+    arguments["exclude"] = vec![json!({}); 50_000].into();
+    Job::new(&platform, &fake, &arguments).run(&platform, "block");
+    let end = platform.end();
+    let error = end["error"].as_str().unwrap();
+    assert_eq!(error.matches("arguments.exclude[").count(), 20, "{error}");
+    assert!(error.contains("; and 49980 more"), "{error}");
+    assert!(end.to_string().len() < 8 << 10, "{}", end.to_string().len());
+    assert_eq!(held(&fake), 0);
 }

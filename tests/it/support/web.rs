@@ -46,7 +46,8 @@ impl Web {
     }
 }
 
-fn read(stream: &TcpStream) -> Asked {
+/// One request, whole.
+pub(crate) fn read(stream: &TcpStream) -> Asked {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while reader.read_line(&mut head).unwrap_or(0) > 2 {}

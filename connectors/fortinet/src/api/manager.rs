@@ -85,7 +85,11 @@ pub(crate) fn call(
     if let Some(session) = session {
         body["session"] = json!(session);
     }
-    Request::new(Method::POST, safety, "*", ["jsonrpc"]).json(&body)
+    let request = Request::new(Method::POST, safety, "*", ["jsonrpc"]).json(&body);
+    match session {
+        Some(session) => request.secret(session),
+        None => request,
+    }
 }
 
 /// Global settings, of which the mode of work is one.

@@ -253,7 +253,7 @@ impl Manager {
         self.check_refused()?;
         let request = api::login(username, password.expose());
         let response = self.exchange(counter, request, Safety::Read).await?;
-        let login: Login = response.json("FortiManager login")?;
+        let login: Login = response.secret_json("FortiManager login")?;
         let status = login.result.first().map(|part| &part.status);
         match (status, login.session) {
             (Some(status), Some(opened)) if status.code == 0 && !opened.is_empty() => {

@@ -212,7 +212,7 @@ fn base64url(bytes: &[u8]) -> String {
 fn read_token(response: &Response) -> Result<(HeaderValue, i64)> {
     match response.status.as_u16() {
         200 | 201 => {
-            let answer: TokenAnswer = response.json("zscaler login")?;
+            let answer: TokenAnswer = response.secret_json("zscaler login")?;
             let mut header = HeaderValue::from_str(&format!("Bearer {}", answer.access_token))
                 .map_err(|_| {
                     Error::protocol(
