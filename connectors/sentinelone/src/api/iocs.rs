@@ -31,12 +31,15 @@ pub(crate) fn page(place: &Place, source: &str, cursor: Option<&str>) -> Request
     }
 }
 
-/// The indicators of a source with one of our own ids.
-pub(crate) fn lookup(place: &Place, source: &str, external_id: &str) -> Request {
-    get(place)
-        .query("source", source)
-        .query("externalId", external_id)
-        .query("limit", PAGE)
+/// The indicators of a source with one value: those with our own id for it, whatever the console makes of the
+/// value, and those that show the value, which somebody else may have made without such an id.
+pub(crate) fn lookups(place: &Place, source: &str, value: &Value) -> [Request; 2] {
+    ["externalId", "value"].map(|field| {
+        get(place)
+            .query("source", source)
+            .query(field, value)
+            .query("limit", PAGE)
+    })
 }
 
 /// How many indicators all sources have together.

@@ -29,6 +29,8 @@ const MANAGE: &str = "Threat Intelligence.manage";
 
 /// Indicators that fit into a scope, about.
 pub(super) const CAPACITY: usize = 1_000_000;
+/// Calls that looking one value up takes.
+const CALLS_PER_LOOKUP: usize = 2;
 /// Uuids per delete: fewer than the 5,000 that are documented.
 const PER_DELETE: usize = 1_000;
 
@@ -149,21 +151,24 @@ impl Iocs {
     async fn looked_up(&self, values: &[Value]) -> Result<Vec<Held>> {
         let mut rows: Vec<Row> = Vec::new();
         for value in values {
-            let request = iocs::lookup(&self.console.place, &self.source, &value.to_string());
-            let response = self.console.client.send(request).await?;
-            let answer: api::Answer<Vec<Row>> = api::read("an indicator", VIEW, &response)?;
-            let more = answer
-                .pagination
-                .and_then(|pagination| pagination.next_cursor);
-            if more.is_some_and(|cursor| !cursor.is_empty()) {
-                // More than a page for one value: let the listing sort it out.
-                let mut held = self.everything().await?;
-                held.retain(|held| values.contains(&held.value));
-                return Ok(held);
-            }
             self.known().remove(value);
-            rows.extend(answer.data.unwrap_or_default());
+            for request in iocs::lookups(&self.console.place, &self.source, value) {
+                let response = self.console.client.send(request).await?;
+                let answer: api::Answer<Vec<Row>> = api::read("an indicator", VIEW, &response)?;
+                let more = answer
+                    .pagination
+                    .and_then(|pagination| pagination.next_cursor);
+                if more.is_some_and(|cursor| !cursor.is_empty()) {
+                    // More than a page for one value: let the listing sort it out.
+                    let mut held = self.everything().await?;
+                    held.retain(|held| values.contains(&held.value));
+                    return Ok(held);
+                }
+                rows.extend(answer.data.unwrap_or_default());
+            }
         }
+        rows.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+        rows.dedup_by(|a, b| a.uuid == b.uuid);
         let mut held = self.held(rows)?;
         held.retain(|held| values.contains(&held.value));
         Ok(held)
@@ -535,7 +540,9 @@ impl Target for Iocs {
         match scope {
             Scope::All => self.everything().await,
             // Beyond so many, the whole listing takes fewer of the 30 calls a minute.
-            Scope::Values(values) if values.len() > self.pages.load(Ordering::Relaxed) + 2 => {
+            Scope::Values(values)
+                if values.len() * CALLS_PER_LOOKUP > self.pages.load(Ordering::Relaxed) + 2 =>
+            {
                 let wanted: HashSet<&Value> = values.iter().collect();
                 let mut held = self.everything().await?;
                 held.retain(|held| wanted.contains(&held.value));

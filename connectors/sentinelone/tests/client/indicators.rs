@@ -178,6 +178,29 @@ async fn rows_of_others_are_left_alone() {
     assert!(same.clone().count() == 1 && same.clone().all(|row| row["description"].is_null()));
 }
 
+/// The same where the values alone are looked up, and the stranger's row has no id of ours.
+#[tokio::test]
+async fn a_stranger_under_our_source_is_found_by_value() {
+    for again in ["in-place", "second-row", "new-uuid"] {
+        let lab = lab(&[("post-again", again)]).await;
+        let more = [
+            ("source", json!("cordon-main")),
+            ("description", json!("analyst row")),
+        ];
+        lab.post(json!([with(ioc("IPV4", "9.9.9.9"), &more)]))
+            .await
+            .data();
+        let before = lab.iocs().await;
+        let target = lab.target("ioc");
+        let value = [Value::parse(Kind::Ipv4, "9.9.9.9").unwrap()];
+        let held = target.list(Scope::Values(&value)).await.unwrap();
+        assert!(held.len() == 1 && !held[0].conforms, "{held:?}");
+        let outcomes = target.apply(Batch::Add(&writes(&value))).await;
+        assert_eq!(names(&outcomes), ["exists"], "{again}");
+        assert_eq!(lab.iocs().await, before, "{again}");
+    }
+}
+
 #[tokio::test]
 async fn sites_and_groups_are_reached_through_their_account() {
     for level in ["site", "group", "tenant"] {
