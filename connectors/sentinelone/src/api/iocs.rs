@@ -165,6 +165,8 @@ pub(crate) struct Row {
     #[serde(default)]
     valid_until: Option<String>,
     #[serde(default)]
+    upload_time: Option<String>,
+    #[serde(default)]
     scope: Option<String>,
     #[serde(default)]
     scope_id: Option<String>,
@@ -180,6 +182,11 @@ impl Row {
                     .with("validUntil", text)
             }),
         }
+    }
+
+    /// When it was uploaded, from which the console counts its longest life.
+    pub(crate) fn uploaded(&self) -> Option<DateTime<Utc>> {
+        read_time(self.upload_time.as_deref()?)
     }
 
     /// Whether it was made in this place. An answer that does not say where is an error.

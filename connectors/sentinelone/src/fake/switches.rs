@@ -21,6 +21,12 @@ pub(super) const SWITCHES: &[Switch] = &[
         "second-row",
     ),
     switch(
+        "upload-date",
+        "section 2.4: whether an indicator that is posted again, and keeps its row, counts as uploaded anew",
+        &["anew", "kept"],
+        "kept",
+    ),
+    switch(
         "batch-limit",
         "item 16: most indicators per call",
         &["500", "100"],
