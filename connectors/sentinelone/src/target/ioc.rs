@@ -31,6 +31,8 @@ pub(super) const CAPACITY: usize = 1_000_000;
 const CALLS_PER_LOOKUP: usize = 2;
 /// So many are made without knowing whether the whole listing takes fewer.
 const FEW_CALLS: usize = 6;
+/// So many are made without knowing whether the whole listing takes fewer.
+const FEW_CALLS: usize = 6;
 /// Uuids per delete: fewer than the 5,000 that are documented.
 const PER_DELETE: usize = 1_000;
 
