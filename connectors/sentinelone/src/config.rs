@@ -229,6 +229,12 @@ impl Config {
         Ok(url.into())
     }
 
+    /// The source of every indicator of ours.
+    pub(crate) fn source(&self, installation: &str) -> String {
+        let default = || format!("cordon-{installation}");
+        self.source.clone().unwrap_or_else(default)
+    }
+
     /// Where entries are made.
     pub(crate) fn places(&self) -> Result<Vec<Place>> {
         let lists = [

@@ -80,6 +80,17 @@ fn create_iocs_loses_neither_sha1_nor_sha256() {
         held.contains(&"url:http://host-1.cordon-contract.com/it's".to_owned()),
         "{held:?}"
     );
+    // Upstream's results: the console's own rows.
+    for sent in report["indicators"].as_array().unwrap() {
+        for name in ["uuid", "validUntil", "externalId", "creator", "scopeId"] {
+            assert!(sent[name].is_string(), "{name}: {sent}");
+        }
+        let fixed = (&sent["source"], &sent["scope"], &sent["method"]);
+        assert_eq!(
+            fixed,
+            (&json!("cordon-main"), &json!("account"), &json!("EQUALS"))
+        );
+    }
     let mut types: Vec<&str> = report["indicators"]
         .as_array()
         .unwrap()
@@ -182,6 +193,19 @@ fn blocklist_create_item_keeps_the_description_and_other_systems() {
             .unwrap()
             .ends_with("seen in case 7"),
         "{made}"
+    );
+    for name in [
+        "userId",
+        "userName",
+        "createdAt",
+        "updatedAt",
+        "notRecommended",
+    ] {
+        assert!(made[name].is_string(), "{name}: {made}");
+    }
+    assert_eq!(
+        (&made["scope"]["accountIds"], &made["source"]),
+        (&accounts, &json!("user"))
     );
     let again = stage.play("sentinelone_blocklist_create_item", &item("linux"));
     assert_eq!(again.results()["unchanged"], 1, "{again:?}");
@@ -371,11 +395,25 @@ fn what_was_written_is_told_where_the_blocklist_cannot_be_read_afterwards() {
     };
     create(0).results();
     let reads = stage.bodies("GET", "/restrictions").len();
-    let fault = Fault::status(403).on("GET", "/restrictions");
-    stage
-        .fake
-        .server
-        .fault(fault.after(reads - 1).times(usize::MAX));
+    let fault = |after: usize| {
+        let fault = Fault::status(403).on("GET", "/restrictions");
+        stage.fake.server.faults.clear();
+        stage
+            .fake
+            .server
+            .fault(fault.after(after).times(usize::MAX));
+    };
+    // The last call only adds the console's own fields.
+    fault(reads - 1);
+    let played = create(2);
+    let report = played.results();
+    assert_eq!(report["data"][0]["sha256Value"], sha256(2), "{report}");
+    assert!(report["data"][0].get("userName").is_none(), "{report}");
+    assert!(
+        report["warnings"].to_string().contains("own fields"),
+        "{report}"
+    );
+    fault(reads - 2);
     let played = create(1);
     let report = played.results();
     assert_eq!(

@@ -42,6 +42,16 @@ pub(crate) fn lookups(place: &Place, source: &str, value: &Value) -> [Request; 2
     })
 }
 
+/// One page of what a source has there that was written since.
+pub(crate) fn written_since(
+    place: &Place,
+    source: &str,
+    since: DateTime<Utc>,
+    cursor: Option<&str>,
+) -> Request {
+    page(place, source, cursor).query("updatedAt__gte", time(since))
+}
+
 /// How many indicators all sources have together.
 pub(crate) fn count(place: &Place) -> Request {
     get(place).query("countOnly", true)

@@ -17,19 +17,36 @@ pub(crate) const MOST_IDS: usize = 5_000;
 
 /// One page of what a scope itself holds, without what it inherits or passes on.
 pub(crate) fn page(place: &Place, limit: usize, cursor: Option<&str>) -> Request {
-    let request = Request::get("blocklist", path(["restrictions"]))
-        .query("type", BLOCK)
+    let request = within(Request::get("blocklist", path(["restrictions"])), place);
+    rest_of_page(request, limit, cursor)
+}
+
+/// One page of the entries with these ids: in a scope, or in all that the token sees.
+pub(crate) fn with_ids(place: Option<&Place>, ids: &[&str], cursor: Option<&str>) -> Request {
+    let request = Request::get("blocklist", path(["restrictions"])).query("ids", ids.join(","));
+    let request = match place {
+        Some(place) => within(request, place),
+        None => request,
+    };
+    rest_of_page(request, PAGE, cursor)
+}
+
+fn within(request: Request, place: &Place) -> Request {
+    let request = request
         .query("includeParents", false)
-        .query("includeChildren", false)
-        .query("limit", limit.min(PAGE));
-    let request = match place.level {
+        .query("includeChildren", false);
+    match place.level {
         Level::Tenant => request.query("tenant", true),
         Level::Account => request
             .query("tenant", false)
             .query("accountIds", &place.id),
         Level::Site => request.query("tenant", false).query("siteIds", &place.id),
         Level::Group => request.query("tenant", false).query("groupIds", &place.id),
-    };
+    }
+}
+
+fn rest_of_page(request: Request, limit: usize, cursor: Option<&str>) -> Request {
+    let request = request.query("type", BLOCK).query("limit", limit.min(PAGE));
     match cursor {
         Some(cursor) => request.query("cursor", cursor),
         None => request,

@@ -22,15 +22,13 @@ use crate::config::Config;
 
 mod write;
 
-const VIEW: &str = "Threat Intelligence.view";
+pub(super) const VIEW: &str = "Threat Intelligence.view";
 const MANAGE: &str = "Threat Intelligence.manage";
 
 /// Indicators that fit into a scope, about.
 pub(super) const CAPACITY: usize = 1_000_000;
 /// Calls that looking one value up takes.
 const CALLS_PER_LOOKUP: usize = 2;
-/// So many are made without knowing whether the whole listing takes fewer.
-const FEW_CALLS: usize = 6;
 /// So many are made without knowing whether the whole listing takes fewer.
 const FEW_CALLS: usize = 6;
 /// Uuids per delete: fewer than the 5,000 that are documented.
@@ -117,9 +115,8 @@ impl Iocs {
             ))
             .hint("the console lists and deletes indicators of sites and groups by their account only"));
         }
-        let default = || format!("cordon-{}", console.installation);
         Ok(Self {
-            source: config.source.clone().unwrap_or_else(default),
+            source: config.source(&console.installation),
             severity: config.severity,
             capabilities: Capabilities {
                 write_batch: config.batch,
