@@ -164,6 +164,12 @@ fn push_arguments(arguments: Json, configuration: &mut Json) -> Result<Map<Strin
             false,
         );
     }
+    if !names_scope(configuration) {
+        return Err(Error::config(
+            "neither filters nor the configuration's account_ids say where the indicators go",
+        )
+        .hint("give filters with account_ids: without any scope it would be the whole tenant"));
+    }
     drop_in::configure(configuration, "mechanism", "ioc");
     let mut arguments = own.objects.into_arguments();
     arguments.extend(common);
@@ -185,6 +191,16 @@ fn set_scope(
     drop_in::configure(configuration, "site_ids", sites);
     drop_in::configure(configuration, "group_ids", groups);
     drop_in::configure(configuration, "whole_tenant", whole_tenant);
+}
+
+/// Whether a configuration says where entries are made.
+fn names_scope(configuration: &Json) -> bool {
+    let lists = ["account_ids", "site_ids", "group_ids"];
+    let named = |name: &&str| {
+        let ids = configuration.get(*name).and_then(Json::as_array);
+        ids.is_some_and(|ids| !ids.is_empty())
+    };
+    configuration.get("whole_tenant") == Some(&Json::Bool(true)) || lists.iter().any(named)
 }
 
 /// As Threat Intelligence names a kind.
@@ -231,7 +247,13 @@ mod tests {
         let mut configuration = json!({});
         assert!(push_arguments(given, &mut configuration).is_err());
         let given = json!({ "stix_objects_path": "a.json" });
+        let error = push_arguments(given.clone(), &mut configuration).unwrap_err();
+        assert!(error.message().contains("account_ids"), "{error}");
+        let mut configuration = json!({ "account_ids": ["225494730938493804"] });
         push_arguments(given, &mut configuration).unwrap();
-        assert_eq!(configuration, json!({ "mechanism": "ioc" }));
+        assert_eq!(
+            configuration,
+            json!({ "mechanism": "ioc", "account_ids": ["225494730938493804"] })
+        );
     }
 }

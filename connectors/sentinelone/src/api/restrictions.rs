@@ -170,6 +170,47 @@ impl Row {
     }
 }
 
+/// Where an entry is: one list of one id, or the tenant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Scope {
+    #[serde(default)]
+    tenant: Option<bool>,
+    #[serde(default)]
+    account_ids: Option<Vec<String>>,
+    #[serde(default)]
+    site_ids: Option<Vec<String>>,
+    #[serde(default)]
+    group_ids: Option<Vec<String>>,
+}
+
+impl Scope {
+    /// The place that it names; `None` where it names none, or several.
+    pub(crate) fn place(self) -> Option<Place> {
+        let lists = [
+            (Level::Group, self.group_ids),
+            (Level::Site, self.site_ids),
+            (Level::Account, self.account_ids),
+        ];
+        let mut ids = lists
+            .into_iter()
+            .flat_map(|(level, ids)| ids.into_iter().flatten().map(move |id| (level, id)));
+        match (ids.next(), ids.next()) {
+            (Some((level, id)), None) => Some(Place {
+                account: (level == Level::Account).then(|| id.clone()),
+                level,
+                id,
+            }),
+            (None, _) if self.tenant == Some(true) => Some(Place {
+                level: Level::Tenant,
+                id: String::new(),
+                account: None,
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// What a write answers: an array with one item per scope, or one item.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sdk::connector::Environment;
 use sdk::http::Client;
 use sdk::indicator::Value;
-use sdk::{Error, Result};
+use sdk::{Error, ErrorKind, Result};
 use serde::Deserialize as _;
 use serde_json::{Map, Value as Json};
 
@@ -54,6 +54,40 @@ impl Shown {
             rows.extend(all(&self.client, "the blocklist", blocklist::VIEW, page).await?);
         }
         Ok(rows)
+    }
+
+    /// Where the blocklist's entries with these ids are; `None` where the configuration says where to look.
+    pub(crate) async fn places_of(&self, ids: &[&str]) -> Result<Option<Vec<Place>>> {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            #[serde(default)]
+            scope: Option<restrictions::Scope>,
+        }
+        if self.config.has_scope() {
+            return Ok(None);
+        }
+        // Whether every console lists without a scope is not documented.
+        let rows: Vec<Row> = self.entries_in(None, ids).await.map_err(|error| {
+            if error.kind() != ErrorKind::Rejected {
+                return error;
+            }
+            Error::config(
+                "the console does not look for ids without filter_account_ids or another scope",
+            )
+            .because(error)
+        })?;
+        let mut places: Vec<Place> = Vec::new();
+        for row in rows {
+            let place = row.scope.and_then(restrictions::Scope::place);
+            let Some(place) = place else {
+                return Err(Error::protocol("a blocklist entry comes without its scope")
+                    .hint("name the scope, for instance with filter_account_ids"));
+            };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Ok(Some(places))
     }
 
     /// The indicators of our source that were written since, in the configuration's places.
