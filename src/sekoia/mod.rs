@@ -364,7 +364,10 @@ fn paths(action: &ActionInfo, arguments: &mut Json) -> Vec<String> {
         let path = format!("{name}_path");
         if arguments.contains_key(&name) {
             arguments.remove(&path);
-        } else if let Some(Json::String(path)) = arguments.get(&path) {
+        } else if let Some(Json::String(path)) = arguments.get(&path)
+            // Editors of playbooks keep empty fields: the action says what is missing.
+            && !path.trim().is_empty()
+        {
             paths.push(path.clone());
         }
     }

@@ -447,6 +447,32 @@ fn a_write_that_fails_is_an_error_to_the_platform_and_a_partial_one_a_branch() {
     strict["fail_on"] = json!("failed, partial");
     let (_, end) = played(&source, "add_ioc_to_ioc_collection", &strict);
     assert!(end["error"].as_str().unwrap().contains("1 failed"), "{end}");
+    // Editors keep empty fields, and the platform's own action takes one text for a list.
+    for (given, failed) in [
+        (
+            json!({ "indicators": "host-1.cordon-contract.com", "indicator": "", "indicators_path": "" }),
+            0,
+        ),
+        (
+            json!({ "indicator": "host-2.cordon-contract.com", "indicators_path": "" }),
+            0,
+        ),
+        (
+            json!({ "indicators": [["host-3.cordon-contract.com"], 7] }),
+            1,
+        ),
+    ] {
+        let mut arguments = given.clone();
+        arguments["ioc_collection_id"] = json!(EMPTY_COLLECTION);
+        arguments["indicator_type"] = json!("domain");
+        let (_, end) = played(&source, "add_ioc_to_ioc_collection", &arguments);
+        let report = &end["results"];
+        assert_eq!(
+            (&report["added"], &report["failed"]),
+            (&json!(1), &json!(failed)),
+            "{given}: {end}"
+        );
+    }
 
     let (_, end) = played(
         &source,

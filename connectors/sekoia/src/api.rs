@@ -445,10 +445,21 @@ pub(crate) struct Field {
     pub(crate) most_common_values: Vec<CommonValue>,
 }
 
+impl Field {
+    /// In how many events it was seen at least, as far as the answer says.
+    pub(crate) fn seen(&self) -> Option<u64> {
+        let counts = self.most_common_values.iter().map(|value| value.count);
+        counts.sum()
+    }
+}
+
 /// One value of a field.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct CommonValue {
     pub(crate) name: Json,
+    /// In how many events.
+    #[serde(default)]
+    count: Option<u64>,
 }
 
 impl CommonValue {

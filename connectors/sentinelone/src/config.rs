@@ -229,6 +229,18 @@ impl Config {
         Ok(url.into())
     }
 
+    /// Whether it says where entries are made.
+    pub(crate) fn has_scope(&self) -> bool {
+        let lists = [&self.account_ids, &self.site_ids, &self.group_ids];
+        self.whole_tenant || lists.iter().any(|ids| !ids.is_empty())
+    }
+
+    /// The source of every indicator of ours.
+    pub(crate) fn source(&self, installation: &str) -> String {
+        let default = || format!("cordon-{installation}");
+        self.source.clone().unwrap_or_else(default)
+    }
+
     /// Where entries are made.
     pub(crate) fn places(&self) -> Result<Vec<Place>> {
         let lists = [

@@ -2,12 +2,18 @@
 
 mod blocklist;
 
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, drop_in};
-use sdk::indicator::Kind;
+use sdk::indicator::{Kind, Value};
+use sdk::report::ChangeReport;
 use sdk::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
+
+use crate::target::Shown;
 
 /// Indicators from STIX objects, and single entries of the blocklist.
 pub(crate) static ACTIONS: &[Action] = &[
@@ -22,11 +28,10 @@ pub(crate) static ACTIONS: &[Action] = &[
                 "indicators": {
                     "description": "The indicators that were sent, the first 1,000",
                     "type": "array",
-                    "items": { "type": "object", "properties": {
-                        "type": { "type": "string" },
-                        "value": { "type": "string" },
-                        "method": { "type": "string" },
-                    } },
+                    "items": { "type": "object", "properties": shown_properties(&[
+                        "uuid", "batchId", "type", "value", "method", "source", "externalId", "name", "description",
+                        "creator", "scope", "scopeId", "creationTime", "uploadTime", "updatedAt", "validUntil",
+                    ]) },
                 },
             })),
         },
@@ -62,29 +67,84 @@ struct Filters {
     site_ids: Vec<String>,
 }
 
+/// Clocks differ by so much at most where a run writes anything.
+const CLOCKS: TimeDelta = TimeDelta::minutes(10);
+
 async fn create_iocs(mut call: Call<'_>) -> Result<Outcome> {
     let arguments = push_arguments(call.arguments.take(), &mut call.configuration)?;
-    let outcome = drop_in::uniform(call, "push_indicators", arguments).await?;
-    let sent = match &outcome {
-        Outcome::Report(report) if !report.dry_run => report
-            .changes
-            .iter()
-            .filter(|change| change.change != "remove")
-            .map(|change| {
-                json!({
-                    "type": vendor_type(change.kind),
-                    "value": change.value,
-                    "method": "EQUALS",
-                })
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
+    let (configuration, environment) = (call.configuration.clone(), &call.context.environment);
+    let since = environment.clock.now() - CLOCKS;
+    let mut outcome = drop_in::uniform(call, "push_indicators", arguments).await?;
+    let mut sent = Vec::new();
+    if let Outcome::Report(report) = &mut outcome
+        && !report.dry_run
+    {
+        sent = report.changes.iter().filter_map(own_part).collect();
+        if !sent.is_empty() {
+            let shown = match Shown::new(&configuration, environment) {
+                Ok(shown) => shown.indicators_since(since).await,
+                Err(error) => Err(error),
+            };
+            match shown {
+                Ok(rows) => complete_indicators(&mut sent, &rows),
+                Err(error) => report.warnings.push(format!(
+                    "indicators lacks the console's own fields, because they could not be read afterwards: {error}"
+                )),
+            }
+        }
+    }
+    let sent = sent.into_iter().map(Json::Object).collect();
     Ok(drop_in::with_result(
         outcome,
         "indicators",
         Json::Array(sent),
     ))
+}
+
+/// What is known of an indicator that was sent without asking the console.
+fn own_part(change: &ChangeReport) -> Option<Map<String, Json>> {
+    let fields = [
+        ("type", json!(vendor_type(change.kind))),
+        ("value", json!(change.value)),
+        ("method", json!("EQUALS")),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    (change.change != "remove").then(|| fields.into_iter().collect())
+}
+
+/// Puts the console's own fields beside ours.
+fn complete_indicators(sent: &mut [Map<String, Json>], rows: &[(Value, Map<String, Json>)]) {
+    let key = |kind: &str, value: &str| format!("{kind}={value}");
+    let text = |fields: &Map<String, Json>, name: &str| {
+        fields
+            .get(name)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let rows: HashMap<String, &Map<String, Json>> = rows
+        .iter()
+        .map(|(value, row)| (key(vendor_type(value.kind()), &value.to_string()), row))
+        .collect();
+    for fields in sent {
+        if let Some(row) = rows.get(&key(&text(fields, "type"), &text(fields, "value"))) {
+            complete(fields, row);
+        }
+    }
+}
+
+/// What the console shows goes before what we know of it.
+fn complete(fields: &mut Map<String, Json>, row: &Map<String, Json>) {
+    fields.extend(
+        row.iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+}
+
+/// The schema of texts that the console shows, each of which may be missing.
+fn shown_properties(names: &[&str]) -> Json {
+    let property = |name: &&str| ((*name).to_owned(), json!({ "type": ["string", "null"] }));
+    Json::Object(names.iter().map(property).collect())
 }
 
 fn push_arguments(arguments: Json, configuration: &mut Json) -> Result<Map<String, Json>> {
@@ -103,6 +163,12 @@ fn push_arguments(arguments: Json, configuration: &mut Json) -> Result<Map<Strin
             filters.group_ids,
             false,
         );
+    }
+    if !names_scope(configuration) {
+        return Err(Error::config(
+            "neither filters nor the configuration's account_ids say where the indicators go",
+        )
+        .hint("give filters with account_ids: without any scope it would be the whole tenant"));
     }
     drop_in::configure(configuration, "mechanism", "ioc");
     let mut arguments = own.objects.into_arguments();
@@ -125,6 +191,16 @@ fn set_scope(
     drop_in::configure(configuration, "site_ids", sites);
     drop_in::configure(configuration, "group_ids", groups);
     drop_in::configure(configuration, "whole_tenant", whole_tenant);
+}
+
+/// Whether a configuration says where entries are made.
+fn names_scope(configuration: &Json) -> bool {
+    let lists = ["account_ids", "site_ids", "group_ids"];
+    let named = |name: &&str| {
+        let ids = configuration.get(*name).and_then(Json::as_array);
+        ids.is_some_and(|ids| !ids.is_empty())
+    };
+    configuration.get("whole_tenant") == Some(&Json::Bool(true)) || lists.iter().any(named)
 }
 
 /// As Threat Intelligence names a kind.
@@ -171,7 +247,13 @@ mod tests {
         let mut configuration = json!({});
         assert!(push_arguments(given, &mut configuration).is_err());
         let given = json!({ "stix_objects_path": "a.json" });
+        let error = push_arguments(given.clone(), &mut configuration).unwrap_err();
+        assert!(error.message().contains("account_ids"), "{error}");
+        let mut configuration = json!({ "account_ids": ["225494730938493804"] });
         push_arguments(given, &mut configuration).unwrap();
-        assert_eq!(configuration, json!({ "mechanism": "ioc" }));
+        assert_eq!(
+            configuration,
+            json!({ "mechanism": "ioc", "account_ids": ["225494730938493804"] })
+        );
     }
 }

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking, and tell the person who runs them"
 )]
 
+mod actions;
 mod client;
 mod conformance;
 mod raw;

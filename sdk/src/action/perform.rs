@@ -180,7 +180,7 @@ fn default_validity(valid_for: Option<u32>) -> Result<HashMap<Kind, TimeDelta>> 
     Ok(Kind::ALL.into_iter().map(|kind| (kind, length)).collect())
 }
 
-/// The platform's address as its pages begin.
+/// The platform's address as its pages begin. One without a scheme is a host, as people write it.
 fn platform(text: &str) -> Result<String> {
     let wrong = || {
         Error::input(format!(
@@ -188,7 +188,11 @@ fn platform(text: &str) -> Result<String> {
         ))
         .hint("for instance https://app.sekoia.io")
     };
-    let url = url::Url::parse(text.trim()).map_err(|error| wrong().because(error))?;
+    let address = match text.trim() {
+        given if given.contains("://") => given.to_owned(),
+        host => format!("https://{host}"),
+    };
+    let url = url::Url::parse(&address).map_err(|error| wrong().because(error))?;
     let plain = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain {
         return Err(wrong());
@@ -511,6 +515,34 @@ async fn remove_expired(
         None => {
             let task = Task::new(Owner::new(BY_HAND)?, Purpose::Expired);
             Ok(sync::perform(&task, &setup.target, &context, started).await)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::platform;
+
+    #[test]
+    fn a_platform_may_be_given_as_a_host() {
+        for given in [
+            "app.sekoia.io",
+            " https://app.sekoia.io/ ",
+            "https://app.sekoia.io/api",
+        ] {
+            assert_eq!(platform(given).unwrap(), "https://app.sekoia.io", "{given}");
+        }
+        assert_eq!(
+            platform("localhost:8443").unwrap(),
+            "https://localhost:8443"
+        );
+        for wrong in [
+            "",
+            "javascript:alert(1)",
+            "https://a:b@app.sekoia.io",
+            "a b",
+        ] {
+            assert!(platform(wrong).is_err(), "{wrong}");
         }
     }
 }

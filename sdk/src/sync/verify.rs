@@ -7,10 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::error::Result;
 use crate::indicator::Value;
 use crate::ownership::{Observed, Viewer, observe};
-use crate::plan::{Change, Guarded, History, Operation, Plan, RemovalReason, What};
+use crate::plan::{
+    Change, Guarded, History, NativeNeed, Operation, Plan, RemovalReason, What, native_need,
+};
 use crate::report::Verified;
 use crate::store::{LedgerRow, RowState, RunRecord};
-use crate::target::{Foreign, Scope, Target};
+use crate::target::{Capabilities, Foreign, Held, Scope, Target, Write};
 
 use super::device::DeviceRun;
 use super::execute::Executed;
@@ -120,10 +122,11 @@ pub(super) async fn read_back(
         let Ok(listing) = target.list(scope).await else {
             return Verified::NotChecked;
         };
-        let now = observe(listing, &added, capabilities.proof, viewer);
+        let seen = observe(listing, &added, capabilities.proof, viewer);
+        let now = context.environment.clock.now();
         if changed
             .iter()
-            .all(|change| as_written(change, &now, viewer))
+            .all(|change| as_written(change, &seen, viewer, capabilities, now))
         {
             return Verified::Yes;
         }
@@ -131,9 +134,15 @@ pub(super) async fn read_back(
     Verified::No
 }
 
-fn as_written(change: &Change, now: &[Observed], viewer: Viewer<'_>) -> bool {
-    let start = now.partition_point(|entry| entry.held.value < change.value);
-    let mut entries = now[start..]
+fn as_written(
+    change: &Change,
+    seen: &[Observed],
+    viewer: Viewer<'_>,
+    capabilities: &Capabilities,
+    now: DateTime<Utc>,
+) -> bool {
+    let start = seen.partition_point(|entry| entry.held.value < change.value);
+    let mut entries = seen[start..]
         .iter()
         .take_while(|entry| entry.held.value == change.value);
     match &change.operation {
@@ -141,8 +150,32 @@ fn as_written(change: &Change, now: &[Observed], viewer: Viewer<'_>) -> bool {
         _ if matches!(change.what, What::Remove(_)) => {
             !entries.any(|entry| entry.claim(viewer.owner).is_some())
         }
-        _ => entries.any(|entry| entry.claim(viewer.owner).is_some() && entry.held.blocks),
+        Operation::Add(write) | Operation::Update(write) => entries.any(|entry| {
+            entry.claim(viewer.owner).is_some()
+                && entry.held.blocks
+                && ends_as_written(write, &entry.held, capabilities, now)
+        }),
+        Operation::Record => {
+            entries.any(|entry| entry.claim(viewer.owner).is_some() && entry.held.blocks)
+        }
     }
+}
+
+/// Whether an entry's own end is one that the next run would leave alone. One that is later than what was written,
+/// or that the vendor does not show, is not for us to judge.
+fn ends_as_written(
+    write: &Write,
+    held: &Held,
+    capabilities: &Capabilities,
+    now: DateTime<Utc>,
+) -> bool {
+    let (Some(native), Some(written), Some(shown)) =
+        (capabilities.native_end, write.expires, held.expires)
+    else {
+        return true;
+    };
+    shown >= written
+        || native_need(Some(shown), Some(written), now, &native, &held.value) == NativeNeed::None
 }
 
 pub(super) async fn history(
@@ -267,4 +300,63 @@ pub(super) async fn remember(
         })
         .await?;
     store.set("clock", Some(&now.to_rfc3339())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::target::NativeEnd;
+    use crate::testing::Flavour;
+    use crate::testing::builders::{start, value};
+
+    /// What a vendor that takes at most 30 days shows after an end was written, both in days from now.
+    fn is_as_written(written: i64, shown: Option<i64>, longest: Option<u64>) -> bool {
+        let mut capabilities = Flavour::native().capabilities;
+        capabilities.native_end = Some(NativeEnd {
+            unit: Duration::from_secs(1),
+            max: longest.map(|days| Duration::from_secs(days * 86_400)),
+            max_by_kind: &[],
+            deletes: Some(true),
+        });
+        let days = |days| start() + TimeDelta::days(days);
+        let write = Write {
+            value: value(crate::indicator::Kind::Md5, 1),
+            id: None,
+            expires: Some(days(written)),
+            note: String::new(),
+            note_and_end_only: false,
+            held_expires: None,
+        };
+        let held = Held {
+            id: "1".into(),
+            value: write.value.clone(),
+            note: None,
+            expires: shown.map(days),
+            container: None,
+            blocks: true,
+            allows: false,
+            conforms: true,
+            writable: true,
+        };
+        ends_as_written(&write, &held, &capabilities, start())
+    }
+
+    #[test]
+    fn an_end_that_did_not_move_is_not_as_written() {
+        assert!(is_as_written(30, Some(30), Some(30)));
+        assert!(!is_as_written(30, Some(5), Some(30)), "due again at once");
+        assert!(
+            is_as_written(30, Some(25), Some(30)),
+            "shortened, not due yet"
+        );
+        assert!(is_as_written(5, Some(6), Some(30)), "rounded up");
+        assert!(is_as_written(5, None, None), "not shown");
+        assert!(
+            !is_as_written(60, Some(59), None),
+            "no longest end excuses it"
+        );
+        assert!(is_as_written(60, Some(60), None));
+    }
 }

@@ -349,11 +349,7 @@ fn no_days_are_no_end_that_has_passed() {
 #[test]
 fn an_address_of_a_platform_is_one() {
     let stage = falcon();
-    for wrong in [
-        "app.sekoia.io",
-        "javascript:alert(1)",
-        "https://a:b@app.sekoia.io",
-    ] {
+    for wrong in ["javascript:alert(1)", "https://a:b@app.sekoia.io"] {
         let arguments = json!({ "sekoia_base_url": wrong });
         let played = stage.push(
             "push_iocs_block",

@@ -80,6 +80,17 @@ fn create_iocs_loses_neither_sha1_nor_sha256() {
         held.contains(&"url:http://host-1.cordon-contract.com/it's".to_owned()),
         "{held:?}"
     );
+    // Upstream's results: the console's own rows.
+    for sent in report["indicators"].as_array().unwrap() {
+        for name in ["uuid", "validUntil", "externalId", "creator", "scopeId"] {
+            assert!(sent[name].is_string(), "{name}: {sent}");
+        }
+        let fixed = (&sent["source"], &sent["scope"], &sent["method"]);
+        assert_eq!(
+            fixed,
+            (&json!("cordon-main"), &json!("account"), &json!("EQUALS"))
+        );
+    }
     let mut types: Vec<&str> = report["indicators"]
         .as_array()
         .unwrap()
@@ -182,6 +193,19 @@ fn blocklist_create_item_keeps_the_description_and_other_systems() {
             .unwrap()
             .ends_with("seen in case 7"),
         "{made}"
+    );
+    for name in [
+        "userId",
+        "userName",
+        "createdAt",
+        "updatedAt",
+        "notRecommended",
+    ] {
+        assert!(made[name].is_string(), "{name}: {made}");
+    }
+    assert_eq!(
+        (&made["scope"]["accountIds"], &made["source"]),
+        (&accounts, &json!("user"))
     );
     let again = stage.play("sentinelone_blocklist_create_item", &item("linux"));
     assert_eq!(again.results()["unchanged"], 1, "{again:?}");
@@ -289,6 +313,80 @@ fn blocklist_delete_item_takes_only_what_is_ours_alone() {
     }
 }
 
+/// A console whose configuration is what upstream's module has: nothing but these two fields.
+fn upstream(switches: &[(&str, &str)]) -> (Stage, Json) {
+    let mut options = FakeOptions::plain(Clock::system());
+    for (name, position) in switches {
+        options.switches = options.switches.with(name, position);
+    }
+    let mut stage = Stage::start_with(sentinelone::connector(), &["api_token"], options);
+    let accounts = without_scope(&mut stage);
+    let fields = stage.configuration.as_object_mut().unwrap();
+    fields.retain(|name, _| ["hostname", "api_token"].contains(&name.as_str()));
+    assert_eq!(fields.len(), 2);
+    (stage, accounts)
+}
+
+#[test]
+fn blocklist_delete_item_needs_nothing_but_the_ids() {
+    let (stage, accounts) = upstream(&[]);
+    let create = |number: usize, filter: &str, ids: &Json| {
+        let mut arguments = json!({ "os_type": "windows", "sha_256": sha256(number) });
+        arguments[filter] = ids.clone();
+        let played = stage.play("sentinelone_blocklist_create_item", &arguments);
+        id_on(played.results(), "windows")
+    };
+    let delete = |ids: &[&String]| {
+        let arguments = json!({ "ids": ids });
+        stage.play("sentinelone_blocklist_delete_item", &arguments)
+    };
+    let account = create(0, "filter_account_ids", &accounts);
+    let site = create(1, "filter_site_ids", &json!(["225494730938494001"]));
+    let kept = create(2, "filter_account_ids", &accounts);
+    let unknown = "1225494730938999999".to_owned();
+    let played = delete(&[&account, &site, &unknown]);
+    let report = played.results();
+    assert_eq!(report["data"]["affected"], 2, "{report}");
+    assert_eq!(report["details"][0]["value"], json!(unknown), "{report}");
+    let left: Vec<Json> = blocklist(&stage)
+        .iter()
+        .map(|row| row["id"].clone())
+        .collect();
+    assert_eq!(left, [json!(kept)]);
+    // An id that is nowhere is none, and what is not ours stays.
+    let played = delete(&[&account]);
+    assert_eq!(played.results()["data"]["affected"], 0, "{played:?}");
+    stage.by_hand("blocklist", Kind::Sha256, &sha256(9));
+    let token = format!(
+        "ApiToken {}",
+        stage.configuration["api_token"].as_str().unwrap()
+    );
+    let all = stage.ask(
+        "/web/api/v2.1/restrictions?limit=1000",
+        ("Authorization", &token),
+    );
+    let rows = all["data"].as_array().unwrap();
+    let foreign = rows.iter().find(|row| row["id"] != json!(kept));
+    let foreign = foreign.unwrap()["id"].as_str().unwrap().to_owned();
+    let played = delete(&[&foreign]);
+    assert!(played.error().contains("not ours alone"), "{played:?}");
+    assert_eq!(stage.foreign("blocklist").len(), 1);
+}
+
+#[test]
+fn a_console_that_wants_a_scope_is_told_apart_and_one_can_be_named() {
+    let (stage, accounts) = upstream(&[("unscoped-list", "refused")]);
+    let item = json!({ "os_type": "linux", "sha_256": sha256(0), "filter_account_ids": accounts });
+    let made = stage.play("sentinelone_blocklist_create_item", &item);
+    let mut ids = json!({ "ids": [id_on(made.results(), "linux")] });
+    let played = stage.play("sentinelone_blocklist_delete_item", &ids);
+    assert!(played.error().contains("filter_account_ids"), "{played:?}");
+    ids["filter_account_ids"] = accounts;
+    let played = stage.play("sentinelone_blocklist_delete_item", &ids);
+    assert_eq!(played.results()["data"]["affected"], 1, "{played:?}");
+    assert!(blocklist(&stage).is_empty());
+}
+
 /// The id of the entry that a run made or has on a system.
 fn id_on(report: &Json, system: &str) -> String {
     let data = report["data"].as_array().unwrap();
@@ -371,11 +469,25 @@ fn what_was_written_is_told_where_the_blocklist_cannot_be_read_afterwards() {
     };
     create(0).results();
     let reads = stage.bodies("GET", "/restrictions").len();
-    let fault = Fault::status(403).on("GET", "/restrictions");
-    stage
-        .fake
-        .server
-        .fault(fault.after(reads - 1).times(usize::MAX));
+    let fault = |after: usize| {
+        let fault = Fault::status(403).on("GET", "/restrictions");
+        stage.fake.server.faults.clear();
+        stage
+            .fake
+            .server
+            .fault(fault.after(after).times(usize::MAX));
+    };
+    // The last call only adds the console's own fields.
+    fault(reads - 1);
+    let played = create(2);
+    let report = played.results();
+    assert_eq!(report["data"][0]["sha256Value"], sha256(2), "{report}");
+    assert!(report["data"][0].get("userName").is_none(), "{report}");
+    assert!(
+        report["warnings"].to_string().contains("own fields"),
+        "{report}"
+    );
+    fault(reads - 2);
     let played = create(1);
     let report = played.results();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use sdk::action::{Call, FailOn, Outcome};
 use sdk::{Error, Result};
 use serde::Deserialize;
@@ -21,10 +21,12 @@ const LONGEST_FILE: u64 = 64 << 20;
 pub(super) struct Arguments {
     /// One indicator; defanged ones are understood
     #[serde(default)]
-    indicator: Option<String>,
+    #[schemars(with = "Option<String>")]
+    indicator: Option<Json>,
     /// Several indicators
     #[serde(default)]
-    indicators: Option<Vec<Json>>,
+    #[schemars(schema_with = "several")]
+    indicators: Option<Json>,
     /// A file with a JSON array of indicators
     #[serde(default)]
     indicators_path: Option<String>,
@@ -55,6 +57,11 @@ pub(super) struct Arguments {
         reason = "read by the engine's runtime; here it is only refused if wrong"
     )]
     fail_on: FailOn,
+}
+
+/// Texts, in lists in lists too. What reads arguments by their schema makes a list of one text, and texts of numbers.
+fn several(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": ["string", "array"] } })
 }
 
 pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
@@ -93,51 +100,46 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
     Ok(Outcome::Report(Box::new(report)))
 }
 
-/// The texts of exactly one of the three arguments, lists in lists made flat.
+/// The texts of exactly one of the three arguments. Editors of playbooks keep empty fields: one without any text
+/// counts as not given.
 fn texts(arguments: &Arguments, call: &Call<'_>) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
-    match (
-        &arguments.indicator,
-        &arguments.indicators,
-        &arguments.indicators_path,
-    ) {
-        (Some(text), None, None) => texts.push(text.clone()),
-        (None, Some(items), None) => {
-            for item in items {
-                flatten(item, "indicators", &mut texts)?;
+    let given = |argument: &Option<Json>| {
+        let mut texts = Vec::new();
+        flatten(argument.as_ref().unwrap_or(&Json::Null), &mut texts);
+        texts
+    };
+    let path = arguments.indicators_path.as_deref();
+    let path = path.filter(|path| !path.trim().is_empty());
+    let (one, several) = (given(&arguments.indicator), given(&arguments.indicators));
+    match (one.is_empty(), several.is_empty(), path) {
+        (false, true, None) => Ok(one),
+        (true, false, None) => Ok(several),
+        (true, true, Some(path)) => {
+            let mut texts = Vec::new();
+            flatten(&file(path, call)?, &mut texts);
+            if texts.is_empty() {
+                return Err(Error::input(format!("{path} holds no indicator")));
             }
+            Ok(texts)
         }
-        (None, None, Some(path)) => {
-            flatten(&file(path, call)?, "indicators_path", &mut texts)?;
-        }
-        _ => {
-            return Err(Error::input(
-                "give exactly one of indicator, indicators and indicators_path",
-            ));
-        }
+        (true, true, None) => Err(Error::input("there is no indicator to add")
+            .hint("give indicator, indicators or indicators_path")),
+        _ => Err(Error::input(
+            "give exactly one of indicator, indicators and indicators_path",
+        )),
     }
-    texts.retain(|text| !text.trim().is_empty());
-    if texts.is_empty() {
-        return Err(Error::input("there is no indicator to add"));
-    }
-    Ok(texts)
 }
 
-fn flatten(item: &Json, argument: &str, texts: &mut Vec<String>) -> Result<()> {
+/// Every text, in lists in lists too. What is no text is taken as its text, and told like any other value that is no
+/// indicator.
+fn flatten(item: &Json, texts: &mut Vec<String>) {
     match item {
+        Json::Null => {}
+        Json::String(text) if text.trim().is_empty() => {}
         Json::String(text) => texts.push(text.clone()),
-        Json::Array(items) => {
-            for item in items {
-                flatten(item, argument, texts)?;
-            }
-        }
-        _ => {
-            return Err(Error::input(format!(
-                "{argument} holds something that is not a text"
-            )));
-        }
+        Json::Array(items) => items.iter().for_each(|item| flatten(item, texts)),
+        other => texts.push(other.to_string()),
     }
-    Ok(())
 }
 
 fn file(path: &str, call: &Call<'_>) -> Result<Json> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use schemars::JsonSchema;
 use sdk::action::{Call, FailOn, Outcome};
 use sdk::http::{Next, Page, Pages, poll};
@@ -11,7 +11,7 @@ use sdk::sync::Context;
 use sdk::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
-use crate::api::{Alert, Api, Fields};
+use crate::api::{Alert, Api, CommonValue, Fields};
 use crate::observable::{IndicatorType, Observable};
 use crate::tally::Tally;
 use crate::write::{Writer, description};
@@ -19,8 +19,15 @@ use crate::write::{Writer, description};
 /// The field that holds what the events went to.
 const FIELD: &str = "destination.ip";
 
-/// Most events that a search looks at.
+/// Most events that a search looks at: the last ones.
 const LAST_EVENTS: usize = 100;
+
+/// Most searches for one alert.
+const MOST_SEARCHES: usize = 64;
+
+/// What two neighbouring windows have in common, because whether a search finds what is at its very first and last
+/// instant is not documented. One no longer than twice this cannot be halved.
+const OVERLAP: TimeDelta = TimeDelta::seconds(1);
 
 /// Fields per page.
 const FIELD_PAGE: usize = 1_000;
@@ -91,11 +98,11 @@ pub(super) async fn run(call: Call<'_>) -> Result<Outcome> {
     // It goes into the search's text: nothing but a plain id may.
     let short_id = plain_id(&alert.short_id, "the alert's short id")
         .map_err(|error| Error::protocol(error.message()))?;
-    let texts = destinations(&writer.api, &alert, short_id, call.context).await?;
+    let (texts, unseen) = destinations(&writer.api, &alert, short_id, call.context).await?;
     tally.source(format!("alert {short_id}"), texts.len());
-    tally.warn(format!(
-        "Sekoia's search looks at the last {LAST_EVENTS} events of an alert: destinations that only earlier events have are not among these"
-    ));
+    if let Some(unseen) = unseen {
+        tally.warn(unseen);
+    }
     let mut observables = Vec::with_capacity(texts.len());
     for text in &texts {
         match Observable::parse(text, Some(IndicatorType::Address)) {
@@ -135,23 +142,90 @@ fn plain_id<'a>(text: &'a str, what: &str) -> Result<&'a str> {
     }
 }
 
-/// The values of the field among the alert's last events.
+/// The values of the field among the alert's events, and why some may be missing. A search looks at so many events
+/// only, so the time of one that may have left some out is halved, the newer half first.
 async fn destinations(
     api: &Api,
     alert: &Alert,
     short_id: &str,
     context: &Context,
-) -> Result<Vec<String>> {
+) -> Result<(Vec<String>, Option<String>)> {
     let time = |name: &str, text: &str| -> Result<DateTime<Utc>> {
         parse_timestamp(text)
+            .map(|time| time.trunc_subsecs(0))
             .map_err(|error| Error::protocol(format!("the alert's {name} is {text:?}, {error}")))
     };
     let earliest = time("first_seen_at", &alert.first_seen_at)? - MARGIN;
     let latest = time("last_seen_at", &alert.last_seen_at)? + MARGIN;
     let term = format!("alert_short_ids: {short_id}");
-    let job = api
-        .start_search(&term, earliest, latest, LAST_EVENTS)
-        .await?;
+    let mut windows = vec![(earliest, latest)];
+    let mut values: Vec<String> = Vec::new();
+    let mut good_status = None;
+    let mut unseen = None;
+    let mut searches = 0;
+    while let Some((from, to)) = windows.pop() {
+        if searches == MOST_SEARCHES {
+            unseen = Some(format!(
+                "the alert has more events than {MOST_SEARCHES} searches show: destinations that only events before \
+                 {to} have are not among these"
+            ));
+            break;
+        }
+        searches += 1;
+        let (status, found) = search(api, &term, from, to, context).await?;
+        let Some(found) = found else {
+            // An event always has fields: a search of the whole time without any is one that failed, or that found
+            // no event of an alert that has some. Of a part, one that ended as those do that find something.
+            if good_status == Some(status) {
+                continue;
+            }
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "the search among the alert's events ended with status {status} and no fields"
+                ),
+            )
+            .hint("run the action again, and look whether the alert's events are still kept"));
+        };
+        good_status = Some(status);
+        for value in found.values {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        match found.events {
+            Some(events) if events < LAST_EVENTS as u64 => {}
+            None => {
+                unseen = Some(format!(
+                    "Sekoia does not say how many events the search saw, which are at most the last {LAST_EVENTS}: \
+                     destinations that only earlier events have are not among these"
+                ));
+            }
+            Some(_) if to - from <= OVERLAP * 2 => {
+                unseen = Some(format!(
+                    "the alert has {LAST_EVENTS} events or more at {from}: destinations that only others of them \
+                     have are not among these"
+                ));
+            }
+            Some(_) => {
+                let middle = from + TimeDelta::seconds((to - from).num_seconds() / 2);
+                windows.push((from, middle + OVERLAP));
+                windows.push((middle, to));
+            }
+        }
+    }
+    Ok((values, unseen))
+}
+
+/// One search, to its end: its status, and what it found.
+async fn search(
+    api: &Api,
+    term: &str,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    context: &Context,
+) -> Result<(i64, Option<Found>)> {
+    let job = api.start_search(term, from, to, LAST_EVENTS).await?;
     let clock = &context.environment.clock;
     let status = poll(
         clock,
@@ -164,36 +238,34 @@ async fn destinations(
         },
     )
     .await?;
-    // An event always has fields: a search without any is one that failed, or that found no event of an alert
-    // that has some.
-    field_values(api, &job).await?.ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unavailable,
-            format!("the search among the alert's events ended with status {status} and no fields"),
-        )
-        .hint("run the action again, and look whether the alert's events are still kept")
-    })
+    Ok((status, found(api, &job).await?))
 }
 
-/// The values of the field, read until it is found or every field was seen; `None` where there is no field at all.
-async fn field_values(api: &Api, job: &str) -> Result<Option<Vec<String>>> {
+/// What one search found.
+struct Found {
+    /// The values of the field.
+    values: Vec<String>,
+    /// How many events it saw at least, as far as its answer says.
+    events: Option<u64>,
+}
+
+/// What a search found, by all its fields; `None` where there is no field at all. An event has fields that every
+/// event has: the one seen most often tells how many there are.
+async fn found(api: &Api, job: &str) -> Result<Option<Found>> {
     let mut pages = Pages::new("the fields of the search", None);
     let mut offset = 0;
-    let mut values: Vec<String> = Vec::new();
-    let mut found = false;
+    let mut found = Found {
+        values: Vec::new(),
+        events: None,
+    };
     loop {
         let page = api.fields(job, offset, FIELD_PAGE).await?;
-        for field in page.items.iter().filter(|field| field.name == FIELD) {
-            found = true;
-            for value in &field.most_common_values {
-                let text = value.text();
-                if !values.contains(&text) {
-                    values.push(text);
-                }
+        for field in &page.items {
+            found.events = found.events.max(field.seen());
+            if field.name == FIELD {
+                let texts = field.most_common_values.iter().map(CommonValue::text);
+                found.values.extend(texts);
             }
-        }
-        if found {
-            return Ok(Some(values));
         }
         offset += page.items.len();
         let ends = page.items.is_empty() || page.total.is_some_and(|total| offset as u64 >= total);
@@ -205,7 +277,7 @@ async fn field_values(api: &Api, job: &str) -> Result<Option<Vec<String>>> {
             has_more: None,
         })?;
         if next == Next::End {
-            return Ok((offset > 0).then_some(values));
+            return Ok((offset > 0).then_some(found));
         }
     }
 }

@@ -85,7 +85,7 @@ async fn one_argument_of_three_nested_lists_made_flat_and_defanged_understood() 
     for wrong in [
         json!({ "ioc_collection_id": EMPTY_COLLECTION }),
         json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicators": [] }),
-        json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicators": [1] }),
+        json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicators": ["", null], "indicator": " " }),
         json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicator": "1.1.1.1", "indicators": ["1.1.1.1"] }),
         json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicator": "1.1.1.1", "valid_for": 0 }),
         json!({ "ioc_collection_id": EMPTY_COLLECTION, "indicator": "1.1.1.1", "typo": 0 }),
@@ -96,6 +96,53 @@ async fn one_argument_of_three_nested_lists_made_flat_and_defanged_understood() 
         let error = error_of(rig.run(ADD, wrong.clone()).await);
         assert_eq!(error.kind(), ErrorKind::Input, "{wrong}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn shapes_that_the_platforms_own_action_takes_are_taken() {
+    let rig = Rig::new().await;
+    for (given, kind, value) in [
+        (
+            json!({ "indicators": "a.example.net" }),
+            "domain",
+            "a.example.net",
+        ),
+        (
+            json!({ "indicators": ["b.example.net"], "indicator": "", "indicators_path": "" }),
+            "domain",
+            "b.example.net",
+        ),
+        (
+            json!({ "indicators": [], "indicator": "1.2.5.9" }),
+            "IP address",
+            "1.2.5.9",
+        ),
+        (
+            json!({ "indicators": null, "indicator": ["c.example.net"] }),
+            "domain",
+            "c.example.net",
+        ),
+    ] {
+        let mut arguments = given.clone();
+        arguments["ioc_collection_id"] = json!(EMPTY_COLLECTION);
+        arguments["indicator_type"] = json!(kind);
+        let report = rig.report(ADD, arguments).await;
+        assert_eq!(
+            (report.status, report.added),
+            (Status::Ok, 1),
+            "{given}: {report:?}"
+        );
+        assert!(rig.end(EMPTY_COLLECTION, value).is_some(), "{given}");
+    }
+    // What is no text is one bad value, and sinks no other.
+    let mut mixed = arguments(&[], "domain", json!({}));
+    mixed["indicators"] = json!(["d.example.net", 7, { "x": 1 }]);
+    let report = rig.report(ADD, mixed).await;
+    assert_eq!(
+        (report.status, report.added, report.failed),
+        (Status::Partial, 1, 2)
+    );
+    assert_eq!(detail(&report, "7").reason, "unreadable");
 }
 
 #[tokio::test]

@@ -108,28 +108,77 @@ async fn a_dry_run_writes_nothing() {
     assert_eq!((report.added, rig.writes(), names(&rig).len()), (3, 0, 0));
 }
 
+fn to(address: String) -> Vec<(String, Json)> {
+    vec![("destination.ip".to_owned(), json!(address))]
+}
+
+fn searches(rig: &Rig) -> usize {
+    rig.fake
+        .server
+        .log
+        .count(|call| call.method == "POST" && call.path.ends_with("/jobs"))
+}
+
+/// A search sees the last 100 events: the destinations of the earlier ones were lost.
 #[tokio::test]
-async fn only_the_last_hundred_events_are_seen_and_that_is_said() {
+async fn every_event_of_an_alert_is_seen_which_it_was_not() {
     let rig = Rig::new().await;
-    let events = (0..150)
-        .map(|number| {
-            event(
-                number,
-                &[("destination.ip", json!(format!("1.2.8.{number}")))],
-            )
+    let events = (0..250)
+        .map(|number| Event {
+            at: noon() - days(1) + TimeDelta::seconds(number * 20),
+            fields: to(format!("1.2.8.{number}")),
         })
         .collect();
     raise(&rig, "ALmany", events);
     let report = rig.report(ADD, of_alert("ALmany")).await;
+    assert_eq!((report.status, report.added), (Status::Ok, 250));
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert!((5..=15).contains(&searches(&rig)), "{}", searches(&rig));
+    // A few are one search, without a warning.
+    let rig = Rig::new().await;
+    let report = rig.report(ADD, of_alert(ALERT)).await;
+    assert_eq!((searches(&rig), report.warnings.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn events_that_no_search_can_show_are_told() {
+    // All in one second, which cannot be halved.
+    let rig = Rig::new().await;
+    let at = noon() - days(1);
+    let same = (0..150).map(|number| Event {
+        at,
+        fields: to(format!("1.2.8.{number}")),
+    });
+    raise(&rig, "ALburst", same.collect());
+    let report = rig.report(ADD, of_alert("ALburst")).await;
     assert_eq!(report.added, 100);
-    assert!(!names(&rig).contains(&"1.2.8.49".to_owned()));
     assert!(
-        report
-            .warnings
-            .iter()
-            .any(|it| it.contains("last 100 events")),
+        report.warnings[0].contains("100 events or more at 2026-05-31"),
         "{report:?}"
     );
+    // More than so many searches.
+    let rig = Rig::new().await;
+    let many = (0..9_000).map(|number| Event {
+        at: at + TimeDelta::seconds(number),
+        fields: to(format!("1.2.8.{}", number / 100)),
+    });
+    raise(&rig, "ALflood", many.collect());
+    let report = rig.report(ADD, of_alert("ALflood")).await;
+    assert_eq!(searches(&rig), 64);
+    assert!(report.warnings[0].contains("64 searches"), "{report:?}");
+    assert!(
+        names(&rig).contains(&"1.2.8.89".to_owned()),
+        "the newest first"
+    );
+    // A search that does not count its events.
+    let rig = Rig::new().await;
+    let fields = r#"{"items":[{"name":"destination.ip","most_common_values":[{"name":"1.2.8.1"}]}],"total":1}"#;
+    rig.fake
+        .server
+        .fault(Fault::answer(200, fields).on("GET", "/fields"));
+    let report = rig.report(ADD, of_alert(ALERT)).await;
+    assert_eq!((report.added, searches(&rig)), (1, 1));
+    assert!(report.warnings[0].contains("does not say"), "{report:?}");
 }
 
 #[tokio::test]

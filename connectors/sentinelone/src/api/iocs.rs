@@ -31,12 +31,25 @@ pub(crate) fn page(place: &Place, source: &str, cursor: Option<&str>) -> Request
     }
 }
 
-/// The indicators of a source with one of our own ids.
-pub(crate) fn lookup(place: &Place, source: &str, external_id: &str) -> Request {
-    get(place)
-        .query("source", source)
-        .query("externalId", external_id)
-        .query("limit", PAGE)
+/// The indicators of a source with one value: those with our own id for it, whatever the console makes of the
+/// value, and those that show the value, which somebody else may have made without such an id.
+pub(crate) fn lookups(place: &Place, source: &str, value: &Value) -> [Request; 2] {
+    ["externalId", "value"].map(|field| {
+        get(place)
+            .query("source", source)
+            .query(field, value)
+            .query("limit", PAGE)
+    })
+}
+
+/// One page of what a source has there that was written since.
+pub(crate) fn written_since(
+    place: &Place,
+    source: &str,
+    since: DateTime<Utc>,
+    cursor: Option<&str>,
+) -> Request {
+    page(place, source, cursor).query("updatedAt__gte", time(since))
 }
 
 /// How many indicators all sources have together.
@@ -162,6 +175,8 @@ pub(crate) struct Row {
     #[serde(default)]
     valid_until: Option<String>,
     #[serde(default)]
+    upload_time: Option<String>,
+    #[serde(default)]
     scope: Option<String>,
     #[serde(default)]
     scope_id: Option<String>,
@@ -177,6 +192,11 @@ impl Row {
                     .with("validUntil", text)
             }),
         }
+    }
+
+    /// When it was uploaded, from which the console counts its longest life.
+    pub(crate) fn uploaded(&self) -> Option<DateTime<Utc>> {
+        read_time(self.upload_time.as_deref()?)
     }
 
     /// Whether it was made in this place. An answer that does not say where is an error.

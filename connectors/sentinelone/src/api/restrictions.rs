@@ -17,19 +17,36 @@ pub(crate) const MOST_IDS: usize = 5_000;
 
 /// One page of what a scope itself holds, without what it inherits or passes on.
 pub(crate) fn page(place: &Place, limit: usize, cursor: Option<&str>) -> Request {
-    let request = Request::get("blocklist", path(["restrictions"]))
-        .query("type", BLOCK)
+    let request = within(Request::get("blocklist", path(["restrictions"])), place);
+    rest_of_page(request, limit, cursor)
+}
+
+/// One page of the entries with these ids: in a scope, or in all that the token sees.
+pub(crate) fn with_ids(place: Option<&Place>, ids: &[&str], cursor: Option<&str>) -> Request {
+    let request = Request::get("blocklist", path(["restrictions"])).query("ids", ids.join(","));
+    let request = match place {
+        Some(place) => within(request, place),
+        None => request,
+    };
+    rest_of_page(request, PAGE, cursor)
+}
+
+fn within(request: Request, place: &Place) -> Request {
+    let request = request
         .query("includeParents", false)
-        .query("includeChildren", false)
-        .query("limit", limit.min(PAGE));
-    let request = match place.level {
+        .query("includeChildren", false);
+    match place.level {
         Level::Tenant => request.query("tenant", true),
         Level::Account => request
             .query("tenant", false)
             .query("accountIds", &place.id),
         Level::Site => request.query("tenant", false).query("siteIds", &place.id),
         Level::Group => request.query("tenant", false).query("groupIds", &place.id),
-    };
+    }
+}
+
+fn rest_of_page(request: Request, limit: usize, cursor: Option<&str>) -> Request {
+    let request = request.query("type", BLOCK).query("limit", limit.min(PAGE));
     match cursor {
         Some(cursor) => request.query("cursor", cursor),
         None => request,
@@ -150,6 +167,47 @@ impl Row {
         let sha256 = hash(Kind::Sha256, self.sha256_value.as_deref())
             .or_else(|| hash(Kind::Sha256, self.value.as_deref()));
         sha1.into_iter().chain(sha256)
+    }
+}
+
+/// Where an entry is: one list of one id, or the tenant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Scope {
+    #[serde(default)]
+    tenant: Option<bool>,
+    #[serde(default)]
+    account_ids: Option<Vec<String>>,
+    #[serde(default)]
+    site_ids: Option<Vec<String>>,
+    #[serde(default)]
+    group_ids: Option<Vec<String>>,
+}
+
+impl Scope {
+    /// The place that it names; `None` where it names none, or several.
+    pub(crate) fn place(self) -> Option<Place> {
+        let lists = [
+            (Level::Group, self.group_ids),
+            (Level::Site, self.site_ids),
+            (Level::Account, self.account_ids),
+        ];
+        let mut ids = lists
+            .into_iter()
+            .flat_map(|(level, ids)| ids.into_iter().flatten().map(move |id| (level, id)));
+        match (ids.next(), ids.next()) {
+            (Some((level, id)), None) => Some(Place {
+                account: (level == Level::Account).then(|| id.clone()),
+                level,
+                id,
+            }),
+            (None, _) if self.tenant == Some(true) => Some(Place {
+                level: Level::Tenant,
+                id: String::new(),
+                account: None,
+            }),
+            _ => None,
+        }
     }
 }
 

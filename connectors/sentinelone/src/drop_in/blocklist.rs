@@ -11,11 +11,11 @@ use sdk::sync::{self, Member};
 use sdk::target::{Held, Scope};
 use sdk::{Error, Result};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::set_scope;
+use super::{complete, set_scope, shown_properties};
 use crate::config::OsType;
-use crate::target::entries;
+use crate::target::{Shown, entries};
 
 mod delete;
 
@@ -35,20 +35,35 @@ pub(super) const CREATE: Action = Action {
             "data": {
                 "description": "The entries of these hashes that are ours",
                 "type": "array",
-                "items": { "type": "object", "properties": {
-                    "id": { "type": "string" },
-                    "type": { "type": "string" },
-                    "osType": { "type": "string" },
-                    "value": { "type": ["string", "null"] },
-                    "sha256Value": { "type": ["string", "null"] },
-                    "description": { "type": ["string", "null"] },
-                    "scopeName": { "type": "string" },
-                } },
+                "items": { "type": "object", "properties": properties() },
             },
         })),
     },
     run: |call| Box::pin(create(call)),
 };
+
+/// What is said of an entry.
+fn properties() -> Json {
+    let mut properties = shown_properties(&[
+        "id",
+        "type",
+        "osType",
+        "value",
+        "sha256Value",
+        "hashId",
+        "description",
+        "source",
+        "userId",
+        "userName",
+        "createdAt",
+        "updatedAt",
+        "scopeName",
+        "scopePath",
+        "notRecommended",
+    ]);
+    properties["scope"] = json!({ "type": ["object", "null"] });
+    properties
+}
 
 /// Where: one of them, or none for the configuration's scope.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -196,14 +211,38 @@ async fn create(mut call: Call<'_>) -> Result<Outcome> {
                     expect_blocked(&there, &hashes, own.os_type, &mut report);
                 }
                 data = described(&setup, &there, &hashes);
+                let shown = Shown::new(&call.configuration, &call.context.environment)?;
+                if let Err(error) = complete_entries(&mut data, &shown).await {
+                    report.warnings.push(format!(
+                        "data lacks the console's own fields, because they could not be read afterwards: {error}"
+                    ));
+                }
             }
             Err(error) => report.warnings.push(format!(
                 "data is empty, because the blocklist could not be read afterwards: {error}"
             )),
         }
     }
+    let data = data.into_iter().map(Json::Object).collect();
     report.named.insert("data".to_owned(), Json::Array(data));
     Ok(Outcome::Report(Box::new(report)))
+}
+
+/// Puts the console's own fields beside ours.
+async fn complete_entries(data: &mut [Map<String, Json>], shown: &Shown) -> Result<()> {
+    let id = |entry: &Map<String, Json>| {
+        let id = entry.get("id").and_then(Json::as_str);
+        id.unwrap_or_default().to_owned()
+    };
+    let ids: BTreeSet<String> = data.iter().map(id).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let rows = shown.entries(&ids).await?;
+    for fields in data {
+        if let Some(row) = rows.iter().find(|row| id(row) == id(fields)) {
+            complete(fields, row);
+        }
+    }
+    Ok(())
 }
 
 /// Notes that nothing came of a hash, beside what came of another.
@@ -348,7 +387,7 @@ fn systems(setup: &Setup, there: &Listing<'_>, hash: &Value, owner: &Owner) -> B
         .collect()
 }
 
-fn described(setup: &Setup, there: &Listing<'_>, hashes: &[Value]) -> Vec<Json> {
+fn described(setup: &Setup, there: &Listing<'_>, hashes: &[Value]) -> Vec<Map<String, Json>> {
     let mut data = Vec::new();
     for (member, held) in there {
         for held in held {
@@ -357,15 +396,17 @@ fn described(setup: &Setup, there: &Listing<'_>, hashes: &[Value]) -> Vec<Json> 
             }
             let hash = |kind| (held.value.kind() == kind).then(|| held.value.to_string());
             for (os, id) in entries(&held.id) {
-                data.push(json!({
-                    "id": id,
-                    "type": "black_hash",
-                    "osType": os.name(),
-                    "value": hash(Kind::Sha1),
-                    "sha256Value": hash(Kind::Sha256),
-                    "description": held.note,
-                    "scopeName": member.target.key().device,
-                }));
+                let fields = [
+                    ("id", json!(id)),
+                    ("type", json!("black_hash")),
+                    ("osType", json!(os.name())),
+                    ("value", json!(hash(Kind::Sha1))),
+                    ("sha256Value", json!(hash(Kind::Sha256))),
+                    ("description", json!(held.note)),
+                    ("scopeName", json!(member.target.key().device)),
+                ];
+                let fields = fields.map(|(name, value)| (name.to_owned(), value));
+                data.push(fields.into_iter().collect());
             }
         }
     }

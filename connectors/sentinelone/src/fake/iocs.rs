@@ -371,7 +371,12 @@ impl Iocs {
             row.fields = fields;
             row.end = end;
             row.updated = call.now;
-            row.upload = call.now;
+            if call.positions.is("upload-date", "kept") {
+                let (_, longest) = life(row.text("type"));
+                row.end = end.min(row.upload + TimeDelta::days(longest));
+            } else {
+                row.upload = call.now;
+            }
             batch.clone_into(&mut row.batch);
             call.user.clone_into(&mut row.creator);
             if again == "new-uuid" {

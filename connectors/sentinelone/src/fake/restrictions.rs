@@ -237,12 +237,20 @@ impl Restrictions {
             "unified",
         ]);
         ask.knows(&known)?;
-        let scopes = Self::asked_scopes(ask, call)?;
+        let unscoped = ["accountIds", "siteIds", "groupIds", "tenant"]
+            .iter()
+            .all(|name| ask.parameter(name).is_none())
+            && call.positions.is("unscoped-list", "all-visible");
+        let scopes = if unscoped {
+            vec![call.settings.token_scope]
+        } else {
+            Self::asked_scopes(ask, call)?
+        };
         let inside = |scope: Scope| {
             scopes.iter().any(|asked| {
                 *asked == scope
                     || (ask.flag("includeParents") && scope.covers(*asked))
-                    || (ask.flag("includeChildren") && asked.covers(scope))
+                    || ((unscoped || ask.flag("includeChildren")) && asked.covers(scope))
             })
         };
         let kind = ask.parameter("type").unwrap_or("black_hash");

@@ -21,6 +21,12 @@ pub(super) const SWITCHES: &[Switch] = &[
         "second-row",
     ),
     switch(
+        "upload-date",
+        "section 2.4: whether an indicator that is posted again, and keeps its row, counts as uploaded anew",
+        &["anew", "kept"],
+        "kept",
+    ),
+    switch(
         "batch-limit",
         "item 16: most indicators per call",
         &["500", "100"],
@@ -56,12 +62,21 @@ pub(super) const SWITCHES: &[Switch] = &[
         &["none", "60-a-minute"],
         "60-a-minute",
     ),
+    switch(
+        "unscoped-list",
+        "section 3.3: what listing the blocklist without any scope shows; the documents want one, section 6 has a \
+         client that names none",
+        &["all-visible", "refused"],
+        "refused",
+    ),
 ];
 
 /// The switches that can make a difference to a mechanism.
 pub(super) fn concerning(mechanism: &str) -> Vec<Switch> {
     let concerns = |switch: &&Switch| match (switch.name, mechanism) {
         ("page-length" | "throttle", _) | (_, "") => true,
+        // No target lists without a scope: only an action does.
+        ("unscoped-list", _) => false,
         (name, "blocklist") => name == "blocklist-rate",
         (name, _) => name != "blocklist-rate",
     };

@@ -17,7 +17,7 @@ use crate::api::restrictions::{self, Row, Written};
 use crate::api::{self, Affected};
 use crate::config::{Config, OsType};
 
-const VIEW: &str = "Blacklist.view";
+pub(super) const VIEW: &str = "Blacklist.view";
 const CREATE: &str = "Blacklist.create";
 const EDIT: &str = "Blacklist.edit";
 const DELETE: &str = "Blacklist.delete";

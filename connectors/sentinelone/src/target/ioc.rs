@@ -8,27 +8,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::StatusCode;
-use sdk::http::Response;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
-    KindSupport, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey, Write,
+    KindSupport, NativeEnd, Outcome, Proof, Rejection, Removal, Scope, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
-use super::{
-    CUT, Console, NOTE_LIMIT, RATE, again, everywhere, is_about_rows, lacks_account, refused_batch,
-};
-use crate::api::iocs::{self, NewIoc, Row};
+use super::{Console, NOTE_LIMIT, RATE, everywhere, lacks_account, refused_batch};
+use crate::api::iocs::{self, Row};
 use crate::api::{self, Affected};
 use crate::config::Config;
 
-const VIEW: &str = "Threat Intelligence.view";
+mod write;
+
+pub(super) const VIEW: &str = "Threat Intelligence.view";
 const MANAGE: &str = "Threat Intelligence.manage";
 
 /// Indicators that fit into a scope, about.
 pub(super) const CAPACITY: usize = 1_000_000;
+/// Calls that looking one value up takes.
+const CALLS_PER_LOOKUP: usize = 2;
+/// So many are made without knowing whether the whole listing takes fewer.
+const FEW_CALLS: usize = 6;
 /// Uuids per delete: fewer than the 5,000 that are documented.
 const PER_DELETE: usize = 1_000;
 
@@ -113,9 +115,8 @@ impl Iocs {
             ))
             .hint("the console lists and deletes indicators of sites and groups by their account only"));
         }
-        let default = || format!("cordon-{}", console.installation);
         Ok(Self {
-            source: config.source.clone().unwrap_or_else(default),
+            source: config.source(&console.installation),
             severity: config.severity,
             capabilities: Capabilities {
                 write_batch: config.batch,
@@ -149,21 +150,24 @@ impl Iocs {
     async fn looked_up(&self, values: &[Value]) -> Result<Vec<Held>> {
         let mut rows: Vec<Row> = Vec::new();
         for value in values {
-            let request = iocs::lookup(&self.console.place, &self.source, &value.to_string());
-            let response = self.console.client.send(request).await?;
-            let answer: api::Answer<Vec<Row>> = api::read("an indicator", VIEW, &response)?;
-            let more = answer
-                .pagination
-                .and_then(|pagination| pagination.next_cursor);
-            if more.is_some_and(|cursor| !cursor.is_empty()) {
-                // More than a page for one value: let the listing sort it out.
-                let mut held = self.everything().await?;
-                held.retain(|held| values.contains(&held.value));
-                return Ok(held);
-            }
             self.known().remove(value);
-            rows.extend(answer.data.unwrap_or_default());
+            for request in iocs::lookups(&self.console.place, &self.source, value) {
+                let response = self.console.client.send(request).await?;
+                let answer: api::Answer<Vec<Row>> = api::read("an indicator", VIEW, &response)?;
+                let more = answer
+                    .pagination
+                    .and_then(|pagination| pagination.next_cursor);
+                if more.is_some_and(|cursor| !cursor.is_empty()) {
+                    // More than a page for one value: let the listing sort it out.
+                    let mut held = self.everything().await?;
+                    held.retain(|held| values.contains(&held.value));
+                    return Ok(held);
+                }
+                rows.extend(answer.data.unwrap_or_default());
+            }
         }
+        rows.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+        rows.dedup_by(|a, b| a.uuid == b.uuid);
         let mut held = self.held(rows)?;
         held.retain(|held| values.contains(&held.value));
         Ok(held)
@@ -240,69 +244,6 @@ impl Iocs {
         })
     }
 
-    /// Adds, or writes again with another end: there is one call for both.
-    async fn post(&self, writes: &[&Write]) -> Vec<Outcome> {
-        let rows: Vec<NewIoc<'_>> = writes
-            .iter()
-            .map(|write| {
-                NewIoc::new(
-                    &self.source,
-                    self.severity,
-                    &write.value,
-                    write.expires,
-                    &write.note,
-                )
-            })
-            .collect();
-        let what = "the new indicators";
-        let response = match self
-            .console
-            .client
-            .send(iocs::create(&self.console.place, &rows))
-            .await
-        {
-            Ok(response) => response,
-            Err(error) => return everywhere(writes.len(), &error),
-        };
-        if is_about_rows(response.status) {
-            return self.refused(writes.len(), &response).await;
-        }
-        if response.status != StatusCode::OK {
-            let error = api::refusal(what, MANAGE, &response);
-            let error = if response.status.is_server_error() {
-                error.unknown_fate()
-            } else {
-                error
-            };
-            return everywhere(writes.len(), &error);
-        }
-        match api::read::<Vec<Row>>(what, MANAGE, &response) {
-            Ok(answer) => {
-                self.confirmed(writes, answer.data.unwrap_or_default(), &response)
-                    .await
-            }
-            // Errors in a success, or no JSON: some of it may be stored.
-            Err(error) => everywhere(writes.len(), &error.unknown_fate()),
-        }
-    }
-
-    /// A refused batch. The vendor names no row and gives a full scope no code of its own, so the scope
-    /// is counted before the batch is cut up to find a bad row.
-    async fn refused(&self, rows: usize, response: &Response) -> Vec<Outcome> {
-        let text = api::vendor_text(response);
-        let full = match self.count().await {
-            Ok(Some(total)) => total + rows as u64 > CAPACITY as u64,
-            Ok(None) | Err(_) => false,
-        };
-        if full {
-            let error = api::error(ErrorKind::Full, "the new indicators", response)
-                .with("fit into a scope, about", CAPACITY)
-                .hint("remove indicators that are no longer needed, of other sources too");
-            return everywhere(rows, &error);
-        }
-        refused_batch(rows, &text)
-    }
-
     /// How many indicators all sources have here, if the console says.
     pub(super) async fn count(&self) -> Result<Option<u64>> {
         let request = iocs::count(&self.console.place);
@@ -312,133 +253,6 @@ impl Iocs {
         Ok(answer
             .pagination
             .and_then(|pagination| pagination.total_items))
-    }
-
-    /// Which rows an answer confirms; it gives them in an order of its own. Of the others nobody knows.
-    async fn confirmed(
-        &self,
-        writes: &[&Write],
-        rows: Vec<Row>,
-        response: &Response,
-    ) -> Vec<Outcome> {
-        let mut by_value: HashMap<Value, Row> = HashMap::with_capacity(rows.len());
-        for row in rows {
-            if let Some(value) = row.own_value().or_else(|| row.shown_value()) {
-                by_value.insert(value, row);
-            }
-        }
-        let mut outcomes = Vec::with_capacity(writes.len());
-        let mut stale: Vec<String> = Vec::new();
-        let mut cut: Vec<String> = Vec::new();
-        for write in writes {
-            let Some(row) = by_value.remove(&write.value) else {
-                let error = Error::protocol("the console did not confirm the indicator")
-                    .with("answer", response.excerpt());
-                outcomes.push(Outcome::Unknown(error.unknown_fate()));
-                continue;
-            };
-            let mut known = self.known();
-            let known = known.entry(write.value.clone()).or_default();
-            let before = std::mem::take(&mut known.uuids);
-            let intact =
-                self.console
-                    .is_intact(&write.note, row.description.as_deref(), &write.value);
-            stale.extend(before.into_iter().filter(|uuid| *uuid != row.uuid));
-            if intact {
-                known.uuids = vec![row.uuid];
-                outcomes.push(Outcome::Done);
-            } else {
-                cut.push(row.uuid);
-                outcomes.push(Outcome::Rejected(CUT.to_owned()));
-            }
-        }
-        stale.extend(cut);
-        // Where writing again makes a second row, the first one goes. Where it does not, the old uuid is
-        // that of nothing, and the count does not matter.
-        match self.delete(&stale).await {
-            Ok(_) => outcomes,
-            Err(error) => {
-                let error = again(&error).with("replaced indicators left behind", stale.len());
-                let failed = |outcome| match outcome {
-                    Outcome::Done => Outcome::Failed(again(&error)),
-                    other => other,
-                };
-                outcomes.into_iter().map(failed).collect()
-            }
-        }
-    }
-
-    async fn add(&self, writes: &[Write]) -> Vec<Outcome> {
-        // Writing over somebody else's row of our source would take it away from them.
-        let strangers: HashSet<&Value> = {
-            let known = self.known();
-            let stranger = |value: &Value| known.get(value).is_some_and(|known| known.stranger);
-            let values = writes.iter().map(|write| &write.value);
-            values.filter(|value| stranger(value)).collect()
-        };
-        self.split(
-            writes,
-            |write| strangers.contains(&write.value),
-            |_| Outcome::Exists,
-        )
-        .await
-    }
-
-    /// Writes all but those that are settled otherwise, and puts the outcomes in their places.
-    async fn split(
-        &self,
-        writes: &[Write],
-        apart: impl Fn(&Write) -> bool,
-        settled: impl Fn(&Write) -> Outcome,
-    ) -> Vec<Outcome> {
-        let sent: Vec<&Write> = writes.iter().filter(|write| !apart(write)).collect();
-        let mut outcomes = if sent.is_empty() {
-            Vec::new()
-        } else {
-            self.post(&sent).await
-        }
-        .into_iter();
-        let lost = || Outcome::Failed(Error::internal("an indicator without an outcome"));
-        writes
-            .iter()
-            .map(|write| {
-                if apart(write) {
-                    settled(write)
-                } else {
-                    outcomes.next().unwrap_or_else(lost)
-                }
-            })
-            .collect()
-    }
-
-    async fn update(&self, writes: &[Write]) -> Vec<Outcome> {
-        // What a past end does to a batch is not documented, so it is not sent: such an indicator has
-        // ended, and goes.
-        let now = self.console.client.vendor_time();
-        let ended =
-            |write: &Write| matches!((write.expires, now), (Some(end), Some(now)) if end <= now);
-        let gone: Vec<&Value> = writes
-            .iter()
-            .filter(|write| ended(write))
-            .map(|write| &write.value)
-            .collect();
-        if gone.is_empty() {
-            let all: Vec<&Write> = writes.iter().collect();
-            return self.post(&all).await;
-        }
-        let mut removed = self.take_away(&gone).await.into_iter();
-        let mut by_value: HashMap<Value, Outcome> = HashMap::new();
-        for value in gone {
-            if let Some(outcome) = removed.next() {
-                by_value.insert(value.clone(), outcome);
-            }
-        }
-        let by_value = Mutex::new(by_value);
-        let settled = |write: &Write| {
-            let mut outcomes = by_value.lock().unwrap_or_else(PoisonError::into_inner);
-            outcomes.remove(&write.value).unwrap_or(Outcome::Done)
-        };
-        self.split(writes, ended, settled).await
     }
 
     async fn remove(&self, removals: &[Removal]) -> Vec<Outcome> {
@@ -535,7 +349,10 @@ impl Target for Iocs {
         match scope {
             Scope::All => self.everything().await,
             // Beyond so many, the whole listing takes fewer of the 30 calls a minute.
-            Scope::Values(values) if values.len() > self.pages.load(Ordering::Relaxed) + 2 => {
+            Scope::Values(values)
+                if values.len() * CALLS_PER_LOOKUP
+                    > self.pages.load(Ordering::Relaxed).max(FEW_CALLS) =>
+            {
                 let wanted: HashSet<&Value> = values.iter().collect();
                 let mut held = self.everything().await?;
                 held.retain(|held| wanted.contains(&held.value));

@@ -4,6 +4,7 @@
 mod blocklist;
 mod examine;
 mod ioc;
+mod shown;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::api;
 use crate::config::{Config, Level, Place};
 
 pub(crate) use blocklist::entries;
+pub(crate) use shown::Shown;
 
 /// The connector's name.
 pub(crate) const NAME: &str = "sentinelone";
@@ -80,15 +82,7 @@ pub(crate) fn targets(
             )));
         }
     }
-    let authorization = StaticHeader::new(AUTHORIZATION, "ApiToken ", &config.api_token)?;
-    let client = ClientBuilder::new(&config.base()?, environment)?
-        .auth(Arc::new(authorization))
-        .windows(RATE)
-        .disposition(api::disposition)
-        .ca_file(config.ca_file.clone())
-        .ca_pem(config.ca_pem.clone())
-        .tls_fingerprint(config.tls_fingerprint.clone())
-        .build()?;
+    let client = client(&config, environment)?;
     let mut targets: Vec<Arc<dyn Target>> = Vec::new();
     for (index, capabilities) in MECHANISMS.iter().enumerate() {
         if !config.uses(capabilities.mechanism, index == 0) {
@@ -104,6 +98,18 @@ pub(crate) fn targets(
         }
     }
     Ok(targets)
+}
+
+fn client(config: &Config, environment: &Environment) -> Result<Client> {
+    let authorization = StaticHeader::new(AUTHORIZATION, "ApiToken ", &config.api_token)?;
+    ClientBuilder::new(&config.base()?, environment)?
+        .auth(Arc::new(authorization))
+        .windows(RATE)
+        .disposition(api::disposition)
+        .ca_file(config.ca_file.clone())
+        .ca_pem(config.ca_pem.clone())
+        .tls_fingerprint(config.tls_fingerprint.clone())
+        .build()
 }
 
 impl Console {
@@ -155,40 +161,7 @@ impl Console {
         right: &str,
         page: impl Fn(Option<&str>) -> Request,
     ) -> Result<Vec<T>> {
-        let mut entries: Vec<T> = Vec::new();
-        let mut pages = Pages::new(what, None);
-        let mut cursor: Option<String> = None;
-        loop {
-            let answer = self.client.send(page(cursor.as_deref())).await?;
-            let answer = api::read::<Vec<T>>(what, right, &answer)?;
-            let Some(found) = answer.data else {
-                return Err(Error::protocol(format!("{what}: an answer without data")));
-            };
-            let Some(pagination) = answer.pagination else {
-                return Err(Error::protocol(format!(
-                    "{what}: an answer without pagination"
-                )));
-            };
-            let items = found.len();
-            entries.extend(found);
-            let last = pagination.next_cursor.as_deref().is_none_or(str::is_empty);
-            if last && pagination.total_items.is_none() && items >= api::PAGE {
-                return Err(Error::protocol(format!(
-                    "{what}: the last page is full, and nothing says that it is the last"
-                )));
-            }
-            let next = pages.page(Page {
-                items,
-                cursor: pagination.next_cursor.as_deref(),
-                // One that is removed while pages are read lowers the total, never the count.
-                total: pagination.total_items.filter(|_| last || items == 0),
-                has_more: None,
-            })?;
-            match next {
-                Next::Continue(next) => cursor = Some(next),
-                Next::End => return Ok(entries),
-            }
-        }
+        all(&self.client, what, right, page).await
     }
 
     /// A text field with our installation's marks read out of it.
@@ -217,6 +190,49 @@ impl Console {
             .unwrap_or_default();
         note.write(&self.installation, value, NOTE_LIMIT)
             .unwrap_or_else(|| texts.first().copied().unwrap_or_default().to_owned())
+    }
+}
+
+/// Every entry of a listing, or an error. `page` makes the request for the page at a cursor.
+async fn all<T: DeserializeOwned>(
+    client: &Client,
+    what: &'static str,
+    right: &str,
+    page: impl Fn(Option<&str>) -> Request,
+) -> Result<Vec<T>> {
+    let mut entries: Vec<T> = Vec::new();
+    let mut pages = Pages::new(what, None);
+    let mut cursor: Option<String> = None;
+    loop {
+        let answer = client.send(page(cursor.as_deref())).await?;
+        let answer = api::read::<Vec<T>>(what, right, &answer)?;
+        let Some(found) = answer.data else {
+            return Err(Error::protocol(format!("{what}: an answer without data")));
+        };
+        let Some(pagination) = answer.pagination else {
+            return Err(Error::protocol(format!(
+                "{what}: an answer without pagination"
+            )));
+        };
+        let items = found.len();
+        entries.extend(found);
+        let last = pagination.next_cursor.as_deref().is_none_or(str::is_empty);
+        if last && pagination.total_items.is_none() && items >= api::PAGE {
+            return Err(Error::protocol(format!(
+                "{what}: the last page is full, and nothing says that it is the last"
+            )));
+        }
+        let next = pages.page(Page {
+            items,
+            cursor: pagination.next_cursor.as_deref(),
+            // One that is removed while pages are read lowers the total, never the count.
+            total: pagination.total_items.filter(|_| last || items == 0),
+            has_more: None,
+        })?;
+        match next {
+            Next::Continue(next) => cursor = Some(next),
+            Next::End => return Ok(entries),
+        }
     }
 }
 

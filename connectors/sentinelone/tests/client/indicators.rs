@@ -178,6 +178,90 @@ async fn rows_of_others_are_left_alone() {
     assert!(same.clone().count() == 1 && same.clone().all(|row| row["description"].is_null()));
 }
 
+/// The same where the values alone are looked up, and the stranger's row has no id of ours.
+#[tokio::test]
+async fn a_stranger_under_our_source_is_found_by_value() {
+    for again in ["in-place", "second-row", "new-uuid"] {
+        let lab = lab(&[("post-again", again)]).await;
+        let more = [
+            ("source", json!("cordon-main")),
+            ("description", json!("analyst row")),
+        ];
+        lab.post(json!([with(ioc("IPV4", "9.9.9.9"), &more)]))
+            .await
+            .data();
+        let before = lab.iocs().await;
+        let target = lab.target("ioc");
+        let value = [Value::parse(Kind::Ipv4, "9.9.9.9").unwrap()];
+        let held = target.list(Scope::Values(&value)).await.unwrap();
+        assert!(held.len() == 1 && !held[0].conforms, "{held:?}");
+        let outcomes = target.apply(Batch::Add(&writes(&value))).await;
+        assert_eq!(names(&outcomes), ["exists"], "{again}");
+        assert_eq!(lab.iocs().await, before, "{again}");
+    }
+}
+
+/// Section 2.4: where writing again does not count as an upload, the end does not move, and what is there is
+/// made anew instead, once.
+#[tokio::test]
+async fn an_end_that_writing_again_does_not_move_is_noticed() {
+    for again in ["in-place", "new-uuid"] {
+        let lab = lab(&[("post-again", again), ("upload-date", "kept")]).await;
+        let target = lab.target("ioc");
+        let value = [Value::parse(Kind::Ipv4, "9.9.9.9").unwrap()];
+        let first = [write_until(&value[0], in_days(30))];
+        assert_eq!(names(&target.apply(Batch::Add(&first)).await), ["done"]);
+        lab.days_pass(5);
+        // Far from due: the console's end stands, and nothing is taken away for it.
+        let held = all(&*target).await;
+        let later = [change(&held[0], in_days(35))];
+        assert_eq!(names(&target.apply(Batch::Update(&later)).await), ["done"]);
+        assert_eq!(all(&*target).await[0].expires, in_days(30), "{again}");
+        lab.days_pass(20);
+        let held = all(&*target).await;
+        let renewal = [change(&held[0], in_days(55))];
+        assert_eq!(
+            names(&target.apply(Batch::Update(&renewal)).await),
+            ["done"],
+            "{again}"
+        );
+        let held = all(&*target).await;
+        assert!(
+            held.len() == 1 && held[0].conforms && held[0].expires == in_days(55),
+            "{again}: {held:?}"
+        );
+    }
+}
+
+/// A console whose longest life is shorter than the documented one: told, and not made anew each time.
+#[tokio::test]
+async fn an_end_that_comes_back_early_is_told() {
+    let lab = lab(&[]).await;
+    let target = lab.target("ioc");
+    let body = json!({ "data": [{
+        "uuid": "ab".repeat(16), "type": "IPV4", "value": "9.9.9.9", "scope": "account",
+        "description": write_until(&Value::parse(Kind::Ipv4, "9.9.9.9").unwrap(), None).note,
+        "uploadTime": "2025-06-01T12:00:00Z", "validUntil": "2025-06-08T12:00:00Z",
+    }] });
+    lab.fake
+        .server
+        .fault(Fault::answer(200, &body.to_string()).on("POST", ""));
+    let value = Value::parse(Kind::Ipv4, "9.9.9.9").unwrap();
+    let outcomes = target
+        .apply(Batch::Add(&[write_until(&value, in_days(30))]))
+        .await;
+    let Outcome::Failed(error) = &outcomes[0] else {
+        panic!("{outcomes:?}")
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("2025-06-08") && text.contains("2025-07-01"),
+        "{text}"
+    );
+    let deletes = lab.fake.server.log.count(|call| call.method == "DELETE");
+    assert_eq!(deletes, 0);
+}
+
 #[tokio::test]
 async fn sites_and_groups_are_reached_through_their_account() {
     for level in ["site", "group", "tenant"] {

@@ -113,7 +113,10 @@ async fn item_31_listings() {
     );
     assert_eq!(lab.get(&format!("{base}&limit=1001")).await.status, 400);
     assert_eq!(lab.get(&format!("{base}&hash=x")).await.status, 400);
-    assert_eq!(lab.get(RESTRICTIONS).await.status, 400);
+    let unscoped = format!("{RESTRICTIONS}?limit=100");
+    assert_eq!(lab.get(&unscoped).await.data().len(), 15);
+    let strict = self::lab(&[("unscoped-list", "refused")]).await;
+    assert_eq!(strict.get(&unscoped).await.status, 400);
     assert_eq!(
         lab.get(&format!("{RESTRICTIONS}?tenant=true")).await.status,
         403

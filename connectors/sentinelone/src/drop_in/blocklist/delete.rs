@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, Setup, drop_in, set_up};
+use sdk::connector::{Connector, Environment};
 use sdk::indicator::Value;
 use sdk::ownership::Owner;
 use sdk::report::{ChangeReport, DeviceReport, Report, Status};
@@ -11,11 +12,11 @@ use sdk::sync::{self, Context, Member};
 use sdk::target::{Batch, Held, Outcome as RowOutcome, Removal, Scope};
 use sdk::{Error, Result};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::{MECHANISM, Place, detail, names, note, owners};
-use crate::config::OsType;
-use crate::target::entries;
+use super::{MECHANISM, Place, detail, names, note, owners, set_scope};
+use crate::config::{self, Level, OsType};
+use crate::target::{Shown, entries};
 
 /// Takes entries of ours away by id.
 pub(crate) const DELETE: Action = Action {
@@ -52,7 +53,12 @@ async fn delete(mut call: Call<'_>) -> Result<Outcome> {
     }
     own.place.choose(&mut call.configuration)?;
     let environment = &call.context.environment;
-    let setup = set_up(call.connector, call.configuration, environment)?;
+    let sought: Vec<&str> = ids.iter().copied().collect();
+    let shown = Shown::new(&call.configuration, environment)?;
+    let setup = match shown.places_of(&sought).await? {
+        None => set_up(call.connector, call.configuration, environment)?,
+        Some(places) => set_up_at(places, call.connector, &call.configuration, environment)?,
+    };
     let owner = drop_in::owner(&common, &setup)?;
     let context = Context {
         dry_run: drop_in::is_dry(&common, call.context),
@@ -120,6 +126,35 @@ async fn delete(mut call: Call<'_>) -> Result<Outcome> {
     let elapsed = environment.clock.elapsed().saturating_sub(started);
     report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     Ok(Outcome::Report(Box::new(report)))
+}
+
+/// The targets of all these places, which may be none.
+fn set_up_at(
+    places: Vec<config::Place>,
+    connector: &Connector,
+    configuration: &Json,
+    environment: &Environment,
+) -> Result<Setup> {
+    let at = |level: Level, id: String| {
+        let mut configuration = configuration.clone();
+        let ids = |of: Level| (level == of).then(|| id.clone()).into_iter().collect();
+        set_scope(
+            &mut configuration,
+            ids(Level::Account),
+            ids(Level::Site),
+            ids(Level::Group),
+            level == Level::Tenant,
+        );
+        set_up(connector, configuration, environment)
+    };
+    // Everything but the targets is the same wherever it is.
+    let mut setup = at(Level::Tenant, String::new())?;
+    setup.target.members.clear();
+    for place in places {
+        let here = at(place.level, place.id)?;
+        setup.target.members.extend(here.target.members);
+    }
+    Ok(setup)
 }
 
 /// What is to be deleted.
