@@ -192,10 +192,11 @@ async fn steps(
         result: Executed::default(),
         full: Vec::new(),
         pools: crate::plan::pools(capabilities, &facts),
+        apart: Vec::new(),
         total: changes.len(),
     };
     let sources = executor.book.sources.clone();
-    let mut executed = executor.run(changes, short).await;
+    let mut executed = executor.run(changes, &short).await;
     let enforced = match &stage {
         Some(stage) => stage.end(&mut executed, &mut device.warnings).await,
         None => Ok(Enforced::Yes),

@@ -9,6 +9,7 @@ mod checks;
 mod device;
 mod execute;
 mod ledger;
+mod order;
 mod release;
 mod room;
 mod sources;
