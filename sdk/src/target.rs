@@ -447,6 +447,13 @@ pub trait Staged: Send + Sync {
     fn enforced_anyway(&self) -> Option<&'static str> {
         None
     }
+
+    /// Connector and account of the [`TargetKey`], joined by `:`, where a commit enforces what any mechanism and
+    /// device of the account stored: these then work one at a time, and owe a commit together. `None` where what is
+    /// stored belongs to this target alone.
+    fn shared(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What is stored and not enforced.

@@ -213,9 +213,7 @@ async fn activate(call: Call<'_>) -> Result<Outcome> {
             warning,
         })
     };
-    let key = target.key().to_string();
-    let run = run_id();
-    let activated = sync::alone(&key, &run, &context, work, target.close()).await?;
+    let activated = sync::alone_on(target, &run_id(), &context, work).await?;
     serde_json::to_value(activated)
         .map(Outcome::View)
         .map_err(|error| Error::internal("the result is not JSON").because(error))

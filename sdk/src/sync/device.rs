@@ -10,7 +10,7 @@ use crate::report::{HeldReport, Verified};
 use crate::store::LedgerRow;
 use crate::target::{Calls, Foreign, Proof, Scope};
 
-use super::alone::{alone, paused};
+use super::alone::{alone_on, paused};
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
 use super::stage::{Enforced, Stage};
@@ -50,9 +50,8 @@ pub(super) async fn run(
 ) -> DeviceRun {
     let mut device = DeviceRun::default();
     let before = member.target.calls();
-    let key = member.target.key().to_string();
     let work = steps(task, member, target_name, run_id, context, &mut device);
-    let result = alone(&key, run_id, context, work, member.target.close()).await;
+    let result = alone_on(&*member.target, run_id, context, work).await;
     device.error = result.err();
     let after = member.target.calls();
     device.calls = Calls {

@@ -276,6 +276,62 @@ async fn own_activates_what_a_dead_run_of_ours_owes() {
     assert_eq!(lab.enforced("denylist"), ["ours.org"]);
 }
 
+/// What is staged is the tenant's: an activation that one mechanism owes is owed by the other too, also where an earlier
+/// version noted it by the mechanism's own key.
+#[tokio::test]
+async fn an_activation_that_one_mechanism_owes_the_other_makes_good() {
+    for old_note in [false, true] {
+        let lab = lab(&[], &[("login", json!("oneapi"))]).await;
+        let more = |mechanism: &str| json!({ "mechanism": mechanism, "activate": "own" });
+        lab.fake.server.fault(
+            Fault::new(FaultAction::ResetBefore)
+                .on("POST", "status/activate")
+                .times(usize::MAX),
+        );
+        let report = lab.sync(more("url-category"), &["ours.org"]).await;
+        assert_eq!(report.verified, Verified::Pending, "{report:?}");
+        lab.fake.server.faults.clear();
+        if old_note {
+            for note in lab.store.list("owed/").await.unwrap().into_keys() {
+                lab.store.set(&note, None).await.unwrap();
+            }
+            let key = lab.target(more("url-category")).key().to_string();
+            let note = format!("owed/{key}");
+            lab.store.set(&note, Some("a run")).await.unwrap();
+        }
+        let report = lab.sync(more("denylist"), &["more.org"]).await;
+        assert_eq!(
+            (report.status, report.verified),
+            (Status::Ok, Verified::Yes),
+            "{old_note}: {report:?}"
+        );
+        assert_eq!(lab.enforced("url-category"), ["ours.org"]);
+        assert_eq!(lab.enforced("denylist"), ["more.org"]);
+        assert!(lab.store.list("owed/").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn two_mechanisms_of_a_tenant_are_not_at_work_at_once() {
+    let lab = lab(&[], &[]).await;
+    let more = |mechanism: &str| json!({ "mechanism": mechanism });
+    let target = lab.target(more("url-category"));
+    let shared = target.staged().unwrap().shared().unwrap();
+    let now = lab.clock.now();
+    let until = now + chrono::TimeDelta::minutes(3);
+    assert!(lab.store.lease(&shared, "other", now, until).await.unwrap());
+    for mechanism in ["url-category", "denylist"] {
+        let report = lab.sync(more(mechanism), &["ours.org"]).await;
+        assert_eq!(report.status, Status::Failed);
+        let error = report.error.unwrap_or_default();
+        assert!(error.contains("another run"), "{error}");
+    }
+    lab.store.unlease(&shared, "other").await.unwrap();
+    let both = json!({ "mechanism": { "domain": "url-category", "url": "denylist" } });
+    let report = lab.sync(both, &["ours.org"]).await;
+    assert_eq!(report.status, Status::Ok, "one after the other: {report:?}");
+}
+
 #[tokio::test]
 async fn never_means_not_by_us_and_the_report_says_what_a_session_does() {
     for (login, told) in [("legacy", true), ("oneapi", false)] {

@@ -164,6 +164,14 @@ async fn own_enforces_what_an_interrupted_run_of_ours_left() {
     assert_eq!(report.verified, Verified::Yes);
     assert_eq!(world.enforced().len(), 3);
     assert_eq!(store.get(&owed).await.unwrap(), None);
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("may not be ours") && warning.contains("too")),
+        "somebody else's are among them: {:?}",
+        report.warnings
+    );
 }
 
 #[tokio::test]

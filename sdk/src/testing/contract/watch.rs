@@ -350,4 +350,8 @@ impl Staged for Watch {
     fn enforced_anyway(&self) -> Option<&'static str> {
         self.inner.staged().and_then(Staged::enforced_anyway)
     }
+
+    fn shared(&self) -> Option<String> {
+        self.inner.staged().and_then(Staged::shared)
+    }
 }
