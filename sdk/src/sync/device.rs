@@ -36,6 +36,8 @@ pub(super) struct DeviceRun {
     pub(super) dry: bool,
     /// Values that a batch ends and another reason keeps.
     pub(super) other_reason: Vec<(Value, String)>,
+    /// What was done is stored, and may not be enforced: the commit failed.
+    pub(super) unenforced: bool,
     /// Values taken off for this owner that other owners keep there, and who they are.
     pub(super) still_wanted: Vec<(Value, String)>,
 }
@@ -200,6 +202,8 @@ async fn steps(
         Some(stage) => stage.end(&mut executed, &mut device.warnings).await,
         None => Ok(Enforced::Yes),
     };
+
+    device.unenforced = enforced.is_err();
 
     // The record, and a look at what is enforced.
     let book = Book {

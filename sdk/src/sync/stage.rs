@@ -13,7 +13,7 @@ use crate::target::{Activate, Pending, Staged, Target};
 
 use super::execute::{Executed, Undone};
 
-/// How many pending changes an error names.
+/// How many pending changes an error names; the report's details have them all.
 const NAMED: usize = 20;
 
 /// The staging side of one device in one run.
@@ -247,7 +247,7 @@ impl<'a> Stage<'a> {
             .collect();
         if sent.len() > NAMED {
             named.push(format!(
-                "and {} more",
+                "and {} more, which the details name",
                 sent.len() - NAMED
             ));
         }
@@ -277,7 +277,8 @@ async fn noted(store: &Arc<dyn Store>, owed_key: &str, shared: bool) -> Result<V
     Ok(notes.into_keys().filter(is_ours).collect())
 }
 
-fn is_sent(change: &Change) -> bool {
+/// Whether a change went to the vendor.
+pub(super) fn is_sent(change: &Change) -> bool {
     change.operation != Operation::Record
 }
 

@@ -175,6 +175,34 @@ async fn own_enforces_what_an_interrupted_run_of_ours_left() {
 }
 
 #[tokio::test]
+async fn every_entry_that_is_stored_and_not_enforced_is_named() {
+    let world = World::new(Flavour::staged(), true);
+    let first = values(30);
+    // open, list, pending and six additions, then the commit.
+    world
+        .vendor
+        .disturb(crate::testing::memory::Trouble::Break {
+            after: 9,
+            applied: false,
+            lasting: false,
+        });
+    let report = world.sync(&first).await;
+    assert_eq!(report.verified, Verified::Pending, "{report:?}");
+    let mut pending: Vec<String> = report
+        .details
+        .iter()
+        .filter(|detail| detail.outcome == "pending" && detail.message.starts_with("add: "))
+        .map(|detail| detail.value.clone())
+        .collect();
+    pending.sort();
+    let mut expected: Vec<String> = first.iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(pending, expected);
+    let report = world.sync(&first).await;
+    assert_eq!(report.details, [], "enforced meanwhile");
+}
+
+#[tokio::test]
 async fn never_stores_and_leaves_the_rest_to_somebody() {
     let world = World::new(Flavour::staged(), true);
     world.vendor.activate(Activate::Never);
