@@ -351,7 +351,7 @@ pub struct Detail {
     /// Its kind, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// `skipped`, `failed`, `held`, `still_wanted`.
+    /// `skipped`, `failed`, `held`, `pending`, `still_wanted`.
     pub outcome: String,
     /// The reason's name.
     pub reason: String,

@@ -399,6 +399,11 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// The side that replaces entries, where one call can.
+    fn replacing(&self) -> Option<&dyn Replacing> {
+        None
+    }
+
     /// Calls made so far, for the report.
     fn calls(&self) -> Calls {
         Calls::default()
@@ -407,6 +412,17 @@ pub trait Target: Send + Sync {
     /// Ends what [`Target::open`] began, for instance a session, after everything that a run asked. What goes
     /// wrong here is nobody's concern.
     async fn close(&self) {}
+}
+
+/// Vendors with a call that takes entries away and puts others in their place, so that nobody ever sees the one
+/// without the other.
+#[async_trait::async_trait]
+pub trait Replacing: Send + Sync {
+    /// Does both in one call, however many there are: one outcome per write, then one per removal, each in the same
+    /// order. The writes are what is left of networks that the removals take away. What one call cannot hold is
+    /// [`Outcome::NotApplied`] and is sent again, perhaps without any removal. Where there is no room for the result,
+    /// all of it fails as [`crate::ErrorKind::Full`].
+    async fn replace(&self, writes: &[Write], removals: &[Removal]) -> Vec<Outcome>;
 }
 
 /// Vendors that store changes first and enforce them by a commit.
@@ -432,6 +448,13 @@ pub trait Staged: Send + Sync {
 
     /// What enforces stored changes without our commit, in words for people; `None` where nothing does.
     fn enforced_anyway(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Connector and account of the [`TargetKey`], joined by `:`, where a commit enforces what any mechanism and
+    /// device of the account stored: these then work one at a time, and owe a commit together. `None` where what is
+    /// stored belongs to this target alone.
+    fn shared(&self) -> Option<String> {
         None
     }
 }

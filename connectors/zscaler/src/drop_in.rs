@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, drop_in, schema, set_up};
-use sdk::report::{Report, run_id};
+use sdk::indicator::Kind;
+use sdk::report::{Detail, Report, Status, run_id};
 use sdk::sync::{self, Context};
 use sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -130,7 +131,14 @@ async fn push(mut call: Call<'_>) -> Result<Outcome> {
     arguments.insert("accept_unbounded".to_owned(), json!(own.accept_unbounded));
     arguments.extend(common);
     own_categories(&mut call, &mut arguments);
-    drop_in::uniform(call, "push_indicators", arguments).await
+    let without_ipv4 = !takes_ipv4(&call);
+    let mut outcome = drop_in::uniform(call, "push_indicators", arguments).await?;
+    if let Outcome::Report(report) = &mut outcome
+        && without_ipv4
+    {
+        warn_of_addresses(report);
+    }
+    Ok(outcome)
 }
 
 async fn block(mut call: Call<'_>) -> Result<Outcome> {
@@ -143,7 +151,12 @@ async fn block(mut call: Call<'_>) -> Result<Outcome> {
         arguments.insert("accept_unbounded".to_owned(), json!(true));
     }
     own_categories(&mut call, &mut arguments);
-    drop_in::uniform(call, "block", arguments).await
+    let without_ipv4 = !takes_ipv4(&call);
+    let mut outcome = drop_in::uniform(call, "block", arguments).await?;
+    if let Outcome::Report(report) = &mut outcome {
+        fail_what_is_not_taken(report, without_ipv4);
+    }
+    Ok(outcome)
 }
 
 async fn unblock(mut call: Call<'_>) -> Result<Outcome> {
@@ -151,6 +164,64 @@ async fn unblock(mut call: Call<'_>) -> Result<Outcome> {
     arguments.insert("values".to_owned(), json!(own.all()?));
     own_categories(&mut call, &mut arguments);
     drop_in::uniform(call, "unblock", arguments).await
+}
+
+const IPV4: &str = "addresses are sent only with `ipv4` set to true in the configuration: the default mechanism then needs \
+                    custom IP ranges, which Zscaler support enables";
+
+fn takes_ipv4(call: &Call<'_>) -> bool {
+    call.configuration.get("ipv4") == Some(&Json::Bool(true))
+}
+
+/// Details of values that the mechanism does not take.
+fn is_not_taken(detail: &Detail) -> bool {
+    detail.outcome == "skipped" && detail.reason == "unsupported"
+}
+
+fn is_address(detail: &Detail) -> bool {
+    is_not_taken(detail) && detail.kind == Some(Kind::Ipv4)
+}
+
+/// Playbooks of Sekoia's own module push addresses and have no setting for them.
+fn warn_of_addresses(report: &mut Report) {
+    let addresses = report.details.iter().filter(|it| is_address(it)).count();
+    if addresses > 0 {
+        let least = if report.left_out.details > 0 {
+            "at least "
+        } else {
+            ""
+        };
+        report.warnings.push(format!(
+            "{least}{addresses} IPv4 addresses or networks are not blocked: {IPV4}"
+        ));
+    }
+}
+
+/// Somebody asked for exactly these values: one that is not taken has failed.
+fn fail_what_is_not_taken(report: &mut Report, without_ipv4: bool) {
+    let mut why: Vec<String> = Vec::new();
+    if without_ipv4 && report.details.iter().any(is_address) {
+        report.hint.get_or_insert(IPV4.to_owned());
+    }
+    for detail in report.details.iter_mut().filter(|it| is_not_taken(it)) {
+        "failed".clone_into(&mut detail.outcome);
+        why.push(format!("{}: {}", detail.value, detail.message));
+    }
+    if why.is_empty() {
+        return;
+    }
+    report.skipped.unsupported = report.skipped.unsupported.saturating_sub(why.len());
+    report.failed += why.len();
+    report
+        .error
+        .get_or_insert_with(|| format!("not blocked: {}", why.join("; ")));
+    let is_blocked = report.added + report.updated + report.adopted + report.unchanged > 0;
+    report.status = match report.status {
+        Status::Ok if !is_blocked => Status::Failed,
+        Status::Ok => Status::Partial,
+        worse => worse,
+    };
+    report.exit_code.get_or_insert(2);
 }
 
 fn own_categories(call: &mut Call<'_>, arguments: &mut Map<String, Json>) {
@@ -213,9 +284,7 @@ async fn activate(call: Call<'_>) -> Result<Outcome> {
             warning,
         })
     };
-    let key = target.key().to_string();
-    let run = run_id();
-    let activated = sync::alone(&key, &run, &context, work, target.close()).await?;
+    let activated = sync::alone_on(target, &run_id(), &context, work).await?;
     serde_json::to_value(activated)
         .map(Outcome::View)
         .map_err(|error| Error::internal("the result is not JSON").because(error))

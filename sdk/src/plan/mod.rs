@@ -345,15 +345,17 @@ fn plan_unwanted(
         let Some(claim) = entry.claim(question.owner) else {
             continue;
         };
-        if claim.until.passed(question.now) {
-            remove(question, plan, entry, RemovalReason::Expired, true);
-            continue;
-        }
+        let ended = claim.until.passed(question.now);
         let verdict = match lost_its_place {
             Some(_) => Verdict::Remove(RemovalReason::Capacity),
             None => (question.verdict)(&entry.held.value, claim),
         };
         match verdict {
+            // Asked first: what must not be blocked goes before everything else, whether it has ended or not.
+            Verdict::Remove(RemovalReason::Excluded) => {
+                remove(question, plan, entry, RemovalReason::Excluded, ended);
+            }
+            _ if ended => remove(question, plan, entry, RemovalReason::Expired, true),
             Verdict::Keep => plan.kept += 1,
             Verdict::Remove(reason) => {
                 remove(question, plan, entry, reason, false);

@@ -50,7 +50,7 @@ impl RemovalReason {
     }
 }
 
-/// What to do with an entry of ours that nobody wants now and whose recorded end has not passed.
+/// What to do with an entry of ours that nobody wants now. One whose recorded end has passed goes whatever it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Leave it: a source that may want it could not be read, or absence means nothing here.

@@ -220,6 +220,26 @@ fn an_ended_entry_goes_even_if_nothing_may_be_withdrawn() {
 }
 
 #[test]
+fn what_has_ended_and_is_excluded_goes_as_excluded_and_is_not_held() {
+    let case = Case {
+        verdict: Verdict::Remove(RemovalReason::Excluded),
+        ..Case::default()
+    };
+    let ended = vec![mark("acme", Some(-60))];
+    let running = vec![mark("acme", Some(60))];
+    let plan = case.plan(&[], vec![held(1, ended, ""), held(2, running, "")]);
+    assert_eq!(
+        shown(&plan),
+        [
+            "remove 9.9.9.1 remove excluded",
+            "remove 9.9.9.2 remove excluded"
+        ]
+    );
+    assert!(plan.changes[0].exempt, "its recorded end has passed");
+    assert!(!plan.changes[1].exempt);
+}
+
+#[test]
 fn without_the_rules_nothing_is_added_or_extended() {
     let mut case = Case::default();
     case.options.may_add = false;

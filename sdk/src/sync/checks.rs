@@ -199,8 +199,8 @@ pub(super) async fn unlease(key: &str, run_id: &str, context: &Context) -> Resul
     }
 }
 
-/// Renews the lease for as long as the run takes. Ends only with an error: the lease was lost.
-pub(super) async fn keep_lease(key: &str, run_id: &str, context: &Context) -> Error {
+/// Renews leases for as long as the run takes. Ends only with an error: one was lost.
+pub(super) async fn keep_leases(keys: &[String], run_id: &str, context: &Context) -> Error {
     let clock = &context.environment.clock;
     // A clock that stands still lets no lease run out.
     if context.store.is_none() || context.dry_run || clock.is_manual() {
@@ -208,8 +208,10 @@ pub(super) async fn keep_lease(key: &str, run_id: &str, context: &Context) -> Er
     }
     loop {
         clock.sleep(RENEWAL).await;
-        if let Err(error) = lease(key, run_id, context).await {
-            return error;
+        for key in keys {
+            if let Err(error) = lease(key, run_id, context).await {
+                return error;
+            }
         }
     }
 }

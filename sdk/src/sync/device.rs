@@ -10,7 +10,7 @@ use crate::report::{HeldReport, Verified};
 use crate::store::LedgerRow;
 use crate::target::{Calls, Foreign, Proof, Scope};
 
-use super::alone::{alone, paused};
+use super::alone::{alone_on, paused};
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
 use super::stage::{Enforced, Stage};
@@ -36,6 +36,8 @@ pub(super) struct DeviceRun {
     pub(super) dry: bool,
     /// Values that a batch ends and another reason keeps.
     pub(super) other_reason: Vec<(Value, String)>,
+    /// What was done is stored, and may not be enforced: the commit failed.
+    pub(super) unenforced: bool,
     /// Values taken off for this owner that other owners keep there, and who they are.
     pub(super) still_wanted: Vec<(Value, String)>,
 }
@@ -50,9 +52,8 @@ pub(super) async fn run(
 ) -> DeviceRun {
     let mut device = DeviceRun::default();
     let before = member.target.calls();
-    let key = member.target.key().to_string();
     let work = steps(task, member, target_name, run_id, context, &mut device);
-    let result = alone(&key, run_id, context, work, member.target.close()).await;
+    let result = alone_on(&*member.target, run_id, context, work).await;
     device.error = result.err();
     let after = member.target.calls();
     device.calls = Calls {
@@ -192,14 +193,17 @@ async fn steps(
         result: Executed::default(),
         full: Vec::new(),
         pools: crate::plan::pools(capabilities, &facts),
+        apart: Vec::new(),
         total: changes.len(),
     };
     let sources = executor.book.sources.clone();
-    let mut executed = executor.run(changes, short).await;
+    let mut executed = executor.run(changes, &short).await;
     let enforced = match &stage {
         Some(stage) => stage.end(&mut executed, &mut device.warnings).await,
         None => Ok(Enforced::Yes),
     };
+
+    device.unenforced = enforced.is_err();
 
     // The record, and a look at what is enforced.
     let book = Book {

@@ -6,11 +6,12 @@ use std::collections::{HashMap, VecDeque};
 use crate::error::{Error, ErrorKind};
 use crate::indicator::{Kind, Value};
 use crate::ownership::{Observed, Viewer, observe};
-use crate::plan::{Change, Operation, RemovalReason, What};
+use crate::plan::{Change, Operation, What};
 use crate::store::LedgerRow;
 use crate::target::{Batch, CapacityPool, Foreign, Outcome, Proof, Removal, Scope, Target, Write};
 
 use super::ledger::Book;
+use super::order::{self, Replaced, Sort};
 
 /// Why a change was not done on a device that stands by: no failure of the change.
 pub(super) const STANDBY: &str = "standby";
@@ -43,61 +44,23 @@ pub(super) struct Executor<'a> {
     pub(super) full: Vec<Kind>,
     /// Which kinds share a limit.
     pub(super) pools: Vec<CapacityPool>,
+    /// What found no room when it was to be replaced in one call.
+    pub(super) apart: Vec<Change>,
     pub(super) total: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    Add,
-    Update,
-    Remove,
-    /// The removal of what must not be blocked.
-    Release,
-    Record,
-}
-
-impl Change {
-    fn sort(&self) -> Sort {
-        match self.operation {
-            Operation::Add(_) => Sort::Add,
-            Operation::Update(_) => Sort::Update,
-            Operation::Remove(_) if self.what == What::Remove(RemovalReason::Excluded) => {
-                Sort::Release
-            }
-            Operation::Remove(_) => Sort::Remove,
-            Operation::Record => Sort::Record,
-        }
-    }
-}
-
 impl Executor<'_> {
-    /// Sends everything: first what must not be blocked, then additions before removals, the other way
-    /// round where room is short. A run that ends in between leaves nothing blocked that was excluded, and
-    /// nothing missing that was there and is wanted.
-    pub(super) async fn run(mut self, changes: Vec<Change>, short_of_room: bool) -> Executed {
+    /// Sends everything in the order of [`super::order`]. `short`: the kinds that have no room for their additions
+    /// beside what is there.
+    pub(super) async fn run(mut self, changes: Vec<Change>, short: &[Kind]) -> Executed {
         self.total = changes.len();
-        let order = if short_of_room {
-            [
-                Sort::Record,
-                Sort::Release,
-                Sort::Remove,
-                Sort::Update,
-                Sort::Add,
-            ]
-        } else {
-            [
-                Sort::Record,
-                Sort::Release,
-                Sort::Add,
-                Sort::Update,
-                Sort::Remove,
-            ]
-        };
+        let (mut replaced, changes) = order::replaced(changes, short);
+        let order = order::sorts(!short.is_empty());
         let mut by_sort: [Vec<Change>; 5] = Default::default();
         for change in changes {
             let place = order
                 .iter()
-                .position(|sort| *sort == change.sort())
+                .position(|sort| *sort == Sort::of(&change))
                 .unwrap_or_default();
             by_sort[place].push(change);
         }
@@ -107,8 +70,30 @@ impl Executor<'_> {
                 changes.sort_by_key(|change| change.rank);
             }
             self.group(sort, changes).await;
+            if sort == Sort::Release {
+                self.replace(std::mem::take(&mut replaced)).await;
+            }
         }
         self.result
+    }
+
+    /// Puts what is left of networks in their place.
+    async fn replace(&mut self, replaced: Replaced) {
+        let Replaced { mut parts, wholes } = replaced;
+        if self.target.replacing().is_none() {
+            self.group(Sort::Add, parts).await;
+            self.group(Sort::Release, wholes).await;
+            return;
+        }
+        // The parts first: where the vendor refuses them all, halves are tried, and the last takes the wholes off.
+        parts.extend(wholes);
+        self.group(Sort::Replace, parts).await;
+        // There was no room for them together: what must not be blocked goes all the same.
+        let (parts, wholes) = std::mem::take(&mut self.apart)
+            .into_iter()
+            .partition(|change| Sort::of(change) == Sort::Add);
+        self.group(Sort::Release, wholes).await;
+        self.group(Sort::Add, parts).await;
     }
 
     async fn group(&mut self, sort: Sort, changes: Vec<Change>) {
@@ -126,6 +111,7 @@ impl Executor<'_> {
             let capabilities = self.target.capabilities();
             let size = match sort {
                 Sort::Remove | Sort::Release => capabilities.remove_batch,
+                Sort::Replace => usize::MAX,
                 _ => capabilities.write_batch,
             }
             .max(1);
@@ -211,6 +197,11 @@ impl Executor<'_> {
                 }
                 Outcome::Exists => unsure.push((change, None)),
                 Outcome::Unknown(error) => unsure.push((change, Some(error))),
+                Outcome::Failed(error)
+                    if sort == Sort::Replace && error.kind() == ErrorKind::Full =>
+                {
+                    self.apart.push(change);
+                }
                 Outcome::Failed(error) => {
                     let reason = if error.kind() == ErrorKind::Full {
                         self.fill(change.value.kind());
@@ -378,18 +369,24 @@ impl Executor<'_> {
                 })
                 .collect()
         };
+        let removals = || -> Vec<Removal> {
+            batch
+                .iter()
+                .filter_map(|change| match &change.operation {
+                    Operation::Remove(removal) => Some(removal.clone()),
+                    _ => None,
+                })
+                .collect()
+        };
         match sort {
             Sort::Add => self.target.apply(Batch::Add(&writes())).await,
             Sort::Update => self.target.apply(Batch::Update(&writes())).await,
+            Sort::Replace => match self.target.replacing() {
+                Some(replacing) => replacing.replace(&writes(), &removals()).await,
+                None => Vec::new(),
+            },
             Sort::Remove | Sort::Release | Sort::Record => {
-                let removals: Vec<Removal> = batch
-                    .iter()
-                    .filter_map(|change| match &change.operation {
-                        Operation::Remove(removal) => Some(removal.clone()),
-                        _ => None,
-                    })
-                    .collect();
-                self.target.apply(Batch::Remove(&removals)).await
+                self.target.apply(Batch::Remove(&removals())).await
             }
         }
     }

@@ -9,6 +9,7 @@ mod checks;
 mod device;
 mod execute;
 mod ledger;
+mod order;
 mod release;
 mod room;
 mod sources;
@@ -32,7 +33,7 @@ use crate::report::Report;
 use crate::store::Store;
 use crate::target::Target;
 
-pub use alone::{alone, paused};
+pub use alone::{alone, alone_on, paused};
 pub use batch::{Batch, push};
 pub(crate) use ledger::{proving, recalled};
 pub(crate) use task::note_reading;

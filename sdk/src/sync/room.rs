@@ -2,22 +2,27 @@
 
 use std::collections::HashSet;
 
+use crate::indicator::Kind;
 use crate::plan::{Change, Operation, Plan, RemovalReason, What, pools};
 use crate::target::{Capabilities, Facts};
 
-/// Whether additions must wait for removals: somewhere there is no room for both at once.
-pub(super) fn short(plan: &Plan, capabilities: &Capabilities, facts: &Facts) -> bool {
-    pools(capabilities, facts).iter().any(|pool| {
-        let added = plan
-            .changes
-            .iter()
-            .filter(|change| {
-                matches!(change.operation, Operation::Add(_))
-                    && pool.kinds.contains(&change.value.kind())
-            })
-            .count();
-        plan.entries_of(&pool.kinds) + added > pool.limit
-    })
+/// The kinds whose additions must wait for removals: there is no room for both at once.
+pub(super) fn short(plan: &Plan, capabilities: &Capabilities, facts: &Facts) -> Vec<Kind> {
+    pools(capabilities, facts)
+        .into_iter()
+        .filter(|pool| {
+            let added = plan
+                .changes
+                .iter()
+                .filter(|change| {
+                    matches!(change.operation, Operation::Add(_))
+                        && pool.kinds.contains(&change.value.kind())
+                })
+                .count();
+            plan.entries_of(&pool.kinds) + added > pool.limit
+        })
+        .flat_map(|pool| pool.kinds)
+        .collect()
 }
 
 /// After the guard, nothing loses its place to an addition that is held, and additions that counted on the

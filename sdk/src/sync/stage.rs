@@ -13,7 +13,7 @@ use crate::target::{Activate, Pending, Staged, Target};
 
 use super::execute::{Executed, Undone};
 
-/// How many pending changes an error names.
+/// How many pending changes an error names; the report's details have them all.
 const NAMED: usize = 20;
 
 /// The staging side of one device in one run.
@@ -22,10 +22,10 @@ pub(super) struct Stage<'a> {
     store: Option<&'a Arc<dyn Store>>,
     /// Where the store remembers that a run of ours stored something and did not enforce it.
     owed_key: String,
+    /// All notes of that kind that this commit settles: its own, and those of whom it shares the staging with.
+    noted: Vec<String>,
     /// Something of ours was stored before this run and is not enforced.
     owed: bool,
-    /// That is only assumed: no record tells whose the pending changes are, and neither does the vendor.
-    assumed: bool,
     before: Option<Pending>,
 }
 
@@ -50,37 +50,35 @@ impl<'a> Stage<'a> {
         let Some(staged) = target.staged() else {
             return Ok(None);
         };
-        let owed_key = format!("owed/{key}");
+        let shared = staged.shared();
+        let owed_key = format!("owed/{}", shared.as_deref().unwrap_or(key));
+        let noted = match store {
+            Some(store) => noted(store, &owed_key, shared.is_some()).await?,
+            None => Vec::new(),
+        };
         let before = staged.pending().await?;
-        let owed = match (store, &before) {
-            (Some(store), before) => {
-                let noted = store.get(&owed_key).await?.is_some();
-                if noted && before.is_none() {
-                    // Somebody else enforced it meanwhile, or the end of our session did.
-                    store.set(&owed_key, None).await?;
-                }
-                before
-                    .as_ref()
-                    .is_some_and(|pending| noted || pending.ours == Some(true))
-            }
-            (None, None) => false,
-            // Without a record, what is pending may be ours, from a run that was interrupted.
-            (None, Some(pending)) => match pending.ours {
-                Some(ours) => ours,
-                None => staged.activate() == Activate::Always,
+        let owed = match &before {
+            None => false,
+            Some(pending) => match pending.ours {
+                Some(true) => true,
+                _ if store.is_some() => !noted.is_empty(),
+                // Without a record, what is pending may be ours, from a run that was interrupted.
+                ours => ours.unwrap_or(staged.activate() == Activate::Always),
             },
         };
-        let untold = before
-            .as_ref()
-            .is_some_and(|pending| pending.ours.is_none());
-        Ok(Some(Self {
+        let stage = Self {
             staged,
             store,
             owed_key,
+            noted,
             owed,
-            assumed: owed && store.is_none() && untold,
             before,
-        }))
+        };
+        if stage.before.is_none() {
+            // Somebody else enforced it meanwhile, or the end of our session did.
+            stage.settle_noted().await?;
+        }
+        Ok(Some(stage))
     }
 
     /// What was pending before our first write and is not, or may not be, ours.
@@ -123,11 +121,19 @@ impl<'a> Stage<'a> {
                 Activate::Never => format!("changes that are not ours are pending: {what}"),
             });
         }
-        if let Some(pending) = self.before.as_ref().filter(|_| self.assumed) {
+        // That something of ours is owed does not say that all of it is ours.
+        if let Some(pending) = self.before.as_ref().filter(|_| self.owed)
+            && pending.ours.is_none()
+        {
+            let what = &pending.what;
+            let then = if self.may_commit() {
+                ", and our activation enforces them too"
+            } else {
+                ""
+            };
             warnings.push(format!(
-                "before the first write changes were pending that may not be ours (only a store could tell), and \
-                 our activation enforces them too: {}",
-                pending.what
+                "before the first write changes were pending that may not be ours (the vendor does not say \
+                 whose){then}: {what}"
             ));
         }
         if writes
@@ -206,10 +212,19 @@ impl<'a> Stage<'a> {
     }
 
     async fn settled(&self) -> Result<()> {
-        match self.store {
-            Some(store) => store.set(&self.owed_key, None).await,
-            None => Ok(()),
+        if let Some(store) = self.store {
+            store.set(&self.owed_key, None).await?;
         }
+        self.settle_noted().await
+    }
+
+    async fn settle_noted(&self) -> Result<()> {
+        for note in &self.noted {
+            if let Some(store) = self.store {
+                store.set(note, None).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The error, with exactly what is stored and not enforced.
@@ -231,7 +246,10 @@ impl<'a> Stage<'a> {
             })
             .collect();
         if sent.len() > NAMED {
-            named.push(format!("and {} more", sent.len() - NAMED));
+            named.push(format!(
+                "and {} more, which the details name",
+                sent.len() - NAMED
+            ));
         }
         let error = error.with("stored and not enforced", sent.len());
         let error = if named.is_empty() {
@@ -247,7 +265,20 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn is_sent(change: &Change) -> bool {
+/// The notes that an activation is owed. Where the staging is shared also those by the key of one mechanism or device
+/// alone: earlier versions wrote them.
+async fn noted(store: &Arc<dyn Store>, owed_key: &str, shared: bool) -> Result<Vec<String>> {
+    let is_ours = |note: &String| match note.strip_prefix(owed_key) {
+        Some("") => true,
+        Some(rest) => shared && rest.starts_with(':'),
+        None => false,
+    };
+    let notes = store.list(owed_key).await?;
+    Ok(notes.into_keys().filter(is_ours).collect())
+}
+
+/// Whether a change went to the vendor.
+pub(super) fn is_sent(change: &Change) -> bool {
     change.operation != Operation::Record
 }
 

@@ -10,6 +10,7 @@ use crate::report::{ChangeReport, Detail, DeviceReport, HeldReport, Report, Stat
 
 use super::device::DeviceRun;
 use super::execute::STANDBY;
+use super::stage::is_sent;
 use super::want::NOT_HERE;
 use super::{Context, Member, TargetGroup, Task};
 
@@ -167,6 +168,9 @@ impl Tally {
         self.report.requests.retried += device.calls.retried;
         self.refusals(&device);
         let mut status = self.undone(&device);
+        if device.unenforced {
+            self.unenforced(&device.executed.done);
+        }
         for warning in device.warnings {
             if !self.report.warnings.contains(&warning) {
                 self.report.warnings.push(warning);
@@ -335,6 +339,19 @@ impl Tally {
             }
         }
         status
+    }
+
+    /// Each entry that is stored and that the vendor has not enforced.
+    fn unenforced(&mut self, done: &[Change]) {
+        for change in done.iter().filter(|change| is_sent(change)) {
+            self.detail(Detail {
+                value: change.value.to_string(),
+                kind: Some(change.value.kind()),
+                outcome: "pending".to_owned(),
+                reason: "not-enforced".to_owned(),
+                message: format!("{}: stored and not enforced", change.what.name()),
+            });
+        }
     }
 
     fn hold(&mut self, held: HeldReport) {

@@ -225,10 +225,11 @@ impl<'a> Judge<'a> {
         if self.replaces_nothing(value) {
             return Verdict::Keep;
         }
-        let reason = match self.reason(value) {
-            Some(reason) => reason,
-            None if self.forbidden(value) => RemovalReason::Excluded,
-            None => RemovalReason::Withdrawn,
+        // Exclude always wins, also over what a source says of the value.
+        let reason = if self.forbidden(value) {
+            RemovalReason::Excluded
+        } else {
+            self.reason(value).unwrap_or(RemovalReason::Withdrawn)
         };
         if self.task.failed_includes.is_empty() || reason == RemovalReason::Excluded {
             return Verdict::Remove(reason);
@@ -346,7 +347,7 @@ pub(super) fn join_names(a: &str, b: &str) -> String {
 }
 
 /// Whether a network covers another one that is narrower.
-fn covers(wide: &Value, narrow: &Value) -> bool {
+pub(super) fn covers(wide: &Value, narrow: &Value) -> bool {
     match (wide, narrow) {
         (Value::Ipv4(wide), Value::Ipv4(narrow)) => wide != narrow && wide.contains(narrow),
         (Value::Ipv6(wide), Value::Ipv6(narrow)) => wide != narrow && wide.contains(narrow),

@@ -152,6 +152,27 @@ async fn a_failed_source_may_want_a_value_for_as_long_as_it_fails() {
 }
 
 #[tokio::test]
+async fn an_exclude_wins_over_what_a_failed_source_may_want() {
+    let stage = Stage::new(vec![Flavour::mark()]);
+    let deployment = deployment("acme", 2, 1);
+    let shared = values(1);
+    let both = including(vec![
+        complete("a", indicators(&shared)),
+        complete("b", indicators(&shared)),
+    ]);
+    stage.sync(&deployment, both).await;
+    let revoked = vec![indicator(&shared[0]).revoked().build()];
+    let readings = Readings {
+        include: vec![complete("a", revoked), broken("b")],
+        exclude: vec![complete("x", indicators(&shared))],
+        protect: Vec::new(),
+    };
+    let report = stage.sync(&deployment, readings).await;
+    assert_eq!(report.removed.excluded, 1, "{report:?}");
+    assert_eq!(stage.enforced(0), []);
+}
+
+#[tokio::test]
 async fn a_failed_exclude_does_not_take_down_what_it_left_of_a_network() {
     let stage = Stage::new(vec![Flavour::mark()]);
     let deployment = deployment("acme", 1, 1);

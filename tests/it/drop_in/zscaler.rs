@@ -12,6 +12,65 @@ fn tenant() -> Stage {
     stage
 }
 
+/// A tenant as playbooks of Sekoia's own module configure it: its four fields and nothing else.
+fn as_upstream() -> Stage {
+    let mut stage = Stage::start(zscaler::connector(), &["password", "api_key"]);
+    let fields = ["base_url", "username", "password", "api_key"];
+    let configuration = stage.configuration.as_object_mut().unwrap();
+    configuration.retain(|field, _| fields.contains(&field.as_str()));
+    assert_eq!(configuration.len(), fields.len());
+    stage
+}
+
+#[test]
+fn what_upstreams_four_fields_do_not_block_is_no_success() {
+    let stage = as_upstream();
+    let played = stage.play("zscaler_block_ioc", &json!({ "IoC": "45.83.0.4" }));
+    let error = played.error();
+    assert!(
+        error.contains("45.83.0.4") && error.contains("`ipv4`"),
+        "{error}"
+    );
+    let several = json!({ "IoCs": ["45.83.0.4", "host-1.cordon-contract.com"] });
+    let played = stage.play("zscaler_block_ioc", &several);
+    let report = played.results();
+    assert_eq!(report["status"], "partial", "{report}");
+    assert_eq!(
+        (&report["added"], &report["failed"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(report["skipped"]["unsupported"], 0, "{report}");
+    assert!(report["hint"].as_str().unwrap().contains("`ipv4`"));
+    let hash = json!({ "IoC": "d41d8cd98f00b204e9800998ecf8427e" });
+    let played = stage.play("zscaler_block_ioc", &hash);
+    assert!(!played.error().contains("`ipv4`"), "{played:?}");
+    let objects = [
+        object("[ipv4-addr:value = '45.83.0.4']", &json!({})),
+        object(
+            "[domain-name:value = 'host-2.cordon-contract.com']",
+            &json!({}),
+        ),
+    ];
+    let played = stage.push("zscaler_push_iocs_block", &json!({}), &objects);
+    let report = played.results();
+    assert_eq!(
+        (&report["status"], &report["added"]),
+        (&json!("ok"), &json!(1))
+    );
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("1 IPv4") && warnings.contains("`ipv4`"),
+        "{warnings}"
+    );
+    assert_eq!(
+        stage.ours("url-category"),
+        [
+            "domain:host-1.cordon-contract.com",
+            "domain:host-2.cordon-contract.com"
+        ]
+    );
+}
+
 fn activations(stage: &Stage) -> usize {
     stage
         .fake

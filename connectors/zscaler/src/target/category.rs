@@ -1,6 +1,8 @@
 //! `url-category`: custom URL categories that are wholly ours, made and marked when the first entry comes.
 //! They block where a URL Filtering rule of the administrator's with the action Block names them.
 
+mod replace;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +10,8 @@ use sdk::connector::Environment;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, EndKnownBy, Facts, Finding, Foreign, Granularity,
-    Held, Level, Outcome, Proof, Rejection, Removal, Scope, Staged, Target, TargetKey, Write,
+    Held, Level, Outcome, Proof, Rejection, Removal, Replacing, Scope, Staged, Target, TargetKey,
+    Write,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
@@ -540,6 +543,10 @@ impl Target for UrlCategory {
 
     fn staged(&self) -> Option<&dyn Staged> {
         Some(&*self.tenant)
+    }
+
+    fn replacing(&self) -> Option<&dyn Replacing> {
+        Some(self)
     }
 
     fn calls(&self) -> Calls {

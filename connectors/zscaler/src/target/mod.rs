@@ -118,7 +118,7 @@ fn origin(url: &str) -> &str {
 
 fn key(tenant: &Tenant, mechanism: &'static str, device: String) -> TargetKey {
     TargetKey {
-        connector: "zscaler",
+        connector: tenant::CONNECTOR,
         account: tenant.account.clone(),
         mechanism,
         device,

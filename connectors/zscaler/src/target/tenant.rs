@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::api::{self, Quota, Status, Verdict};
 use crate::auth::Login;
 
+/// What every key begins with.
+pub(super) const CONNECTOR: &str = "zscaler";
 /// How often the state of an activation is asked for.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long an activation may take before the run ends without it.
@@ -308,6 +310,10 @@ impl Staged for Tenant {
 
     fn activate(&self) -> Activate {
         self.activate
+    }
+
+    fn shared(&self) -> Option<String> {
+        Some(format!("{CONNECTOR}:{}", self.account))
     }
 
     fn enforced_anyway(&self) -> Option<&'static str> {

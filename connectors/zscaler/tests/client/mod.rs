@@ -2,6 +2,7 @@
 
 mod calls;
 mod entries;
+mod playbooks;
 
 use sdk::ErrorKind;
 use sdk::fake::{Fault, FaultAction};

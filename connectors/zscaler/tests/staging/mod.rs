@@ -1,27 +1,61 @@
 //! Staging under the worst of conditions: whatever publishes half a run, nothing excluded is blocked and
 //! nothing wanted that was there is missing; and the three ways to activate.
 
+use std::net::Ipv4Addr;
+
 use sdk::fake::{Fault, FaultAction};
+use sdk::indicator::{Indicator, Kind, Value};
 use sdk::report::{Status, Verified};
+use sdk::testing::builders::indicator;
 use serde_json::{Value as Json, json};
 
 use crate::raw::{Lab, domains, lab};
 
 const FIRST: [&str; 6] = ["e0.org", "e1.org", "k0.org", "k1.org", "w0.org", "w1.org"];
 
-/// Keeps `k`, excludes `e`, withdraws `w`, adds `n`.
+/// A network and what is left of it without the excluded address.
+const WHOLE: &str = "45.83.0.0/24";
+const EXCLUDED: &str = "45.83.0.7";
+
+fn addresses(texts: &[&str]) -> Vec<Indicator> {
+    let parse = |text: &&str| Value::parse(Kind::Ipv4, text).unwrap();
+    let built = |value| indicator(&value).build();
+    texts.iter().map(parse).map(built).collect()
+}
+
+/// Whether entries block an address of the network.
+fn covers(entries: &[String], last: u8) -> bool {
+    let address = Ipv4Addr::new(45, 83, 0, last);
+    let covering = |entry: &String| match Value::parse(Kind::Ipv4, entry) {
+        Ok(Value::Ipv4(network)) => network.contains(&address),
+        _ => false,
+    };
+    entries.iter().any(covering)
+}
+
+/// Keeps `k`, excludes `e` and one address of the network, withdraws `w`, adds `n`.
 async fn second_run(lab: &Lab, more: Json) -> sdk::report::Report {
-    let wanted = domains(&[
+    let mut wanted = domains(&[
         "e0.org", "e1.org", "k0.org", "k1.org", "n0.org", "n1.org", "n2.org",
     ]);
-    lab.run(more, true, wanted, domains(&["e0.org", "e1.org"]))
-        .await
+    let mut excluded = domains(&["e0.org", "e1.org"]);
+    if more["ipv4"] == true {
+        wanted.extend(addresses(&[WHOLE]));
+        excluded.extend(addresses(&[EXCLUDED]));
+    }
+    lab.run(more, true, wanted, excluded).await
 }
 
 async fn killed_at(mechanism: &str, login: &str, after: usize, applied: bool) -> bool {
     let lab = lab(&[("token-end", "activates")], &[("login", json!(login))]).await;
-    let more = || json!({ "mechanism": mechanism, "batch": 2, "category_size": 4 });
-    let report = lab.sync(more(), &FIRST).await;
+    let networks = mechanism == "url-category";
+    let more =
+        || json!({ "mechanism": mechanism, "batch": 2, "category_size": 4, "ipv4": networks });
+    let mut first = domains(&FIRST);
+    if networks {
+        first.extend(addresses(&[WHOLE]));
+    }
+    let report = lab.run(more(), true, first, Vec::new()).await;
     assert_eq!(report.status, Status::Ok, "{report:?}");
     lab.advance(3_600);
     let action = if applied {
@@ -53,6 +87,10 @@ async fn killed_at(mechanism: &str, login: &str, after: usize, applied: bool) ->
             !enforced.iter().any(|name| name.starts_with('e')),
             "{place}"
         );
+        assert!(!covers(&enforced, 7), "{place}");
+    }
+    for address in (0..=255).filter(|address| networks && *address != 7) {
+        assert!(covers(&enforced, address), "{address} is missing: {place}");
     }
     if removed {
         assert!(
@@ -67,11 +105,16 @@ async fn killed_at(mechanism: &str, login: &str, after: usize, applied: bool) ->
     }
     let report = second_run(&lab, more()).await;
     assert_eq!(report.status, Status::Ok, "{place}: {report:?}");
+    let (networks, names): (Vec<String>, Vec<String>) = lab
+        .enforced(mechanism)
+        .into_iter()
+        .partition(|entry| entry.starts_with("45."));
     assert_eq!(
-        lab.enforced(mechanism),
+        names,
         ["k0.org", "k1.org", "n0.org", "n1.org", "n2.org"],
         "{place}"
     );
+    assert!(!covers(&networks, 7), "{place}");
     through
 }
 
@@ -79,6 +122,7 @@ async fn killed_at(mechanism: &str, login: &str, after: usize, applied: bool) ->
 async fn whatever_is_published_half_way_is_safe() {
     for (mechanism, login) in [
         ("url-category", "legacy"),
+        ("url-category", "oneapi"),
         ("denylist", "legacy"),
         ("denylist", "oneapi"),
     ] {
@@ -230,6 +274,62 @@ async fn own_activates_what_a_dead_run_of_ours_owes() {
         "{report:?}"
     );
     assert_eq!(lab.enforced("denylist"), ["ours.org"]);
+}
+
+/// What is staged is the tenant's: an activation that one mechanism owes is owed by the other too, also where an earlier
+/// version noted it by the mechanism's own key.
+#[tokio::test]
+async fn an_activation_that_one_mechanism_owes_the_other_makes_good() {
+    for old_note in [false, true] {
+        let lab = lab(&[], &[("login", json!("oneapi"))]).await;
+        let more = |mechanism: &str| json!({ "mechanism": mechanism, "activate": "own" });
+        lab.fake.server.fault(
+            Fault::new(FaultAction::ResetBefore)
+                .on("POST", "status/activate")
+                .times(usize::MAX),
+        );
+        let report = lab.sync(more("url-category"), &["ours.org"]).await;
+        assert_eq!(report.verified, Verified::Pending, "{report:?}");
+        lab.fake.server.faults.clear();
+        if old_note {
+            for note in lab.store.list("owed/").await.unwrap().into_keys() {
+                lab.store.set(&note, None).await.unwrap();
+            }
+            let key = lab.target(more("url-category")).key().to_string();
+            let note = format!("owed/{key}");
+            lab.store.set(&note, Some("a run")).await.unwrap();
+        }
+        let report = lab.sync(more("denylist"), &["more.org"]).await;
+        assert_eq!(
+            (report.status, report.verified),
+            (Status::Ok, Verified::Yes),
+            "{old_note}: {report:?}"
+        );
+        assert_eq!(lab.enforced("url-category"), ["ours.org"]);
+        assert_eq!(lab.enforced("denylist"), ["more.org"]);
+        assert!(lab.store.list("owed/").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn two_mechanisms_of_a_tenant_are_not_at_work_at_once() {
+    let lab = lab(&[], &[]).await;
+    let more = |mechanism: &str| json!({ "mechanism": mechanism });
+    let target = lab.target(more("url-category"));
+    let shared = target.staged().unwrap().shared().unwrap();
+    let now = lab.clock.now();
+    let until = now + chrono::TimeDelta::minutes(3);
+    assert!(lab.store.lease(&shared, "other", now, until).await.unwrap());
+    for mechanism in ["url-category", "denylist"] {
+        let report = lab.sync(more(mechanism), &["ours.org"]).await;
+        assert_eq!(report.status, Status::Failed);
+        let error = report.error.unwrap_or_default();
+        assert!(error.contains("another run"), "{error}");
+    }
+    lab.store.unlease(&shared, "other").await.unwrap();
+    let both = json!({ "mechanism": { "domain": "url-category", "url": "denylist" } });
+    let report = lab.sync(both, &["ours.org"]).await;
+    assert_eq!(report.status, Status::Ok, "one after the other: {report:?}");
 }
 
 #[tokio::test]

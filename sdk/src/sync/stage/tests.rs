@@ -164,6 +164,42 @@ async fn own_enforces_what_an_interrupted_run_of_ours_left() {
     assert_eq!(report.verified, Verified::Yes);
     assert_eq!(world.enforced().len(), 3);
     assert_eq!(store.get(&owed).await.unwrap(), None);
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("may not be ours") && warning.contains("too")),
+        "somebody else's are among them: {:?}",
+        report.warnings
+    );
+}
+
+#[tokio::test]
+async fn every_entry_that_is_stored_and_not_enforced_is_named() {
+    let world = World::new(Flavour::staged(), true);
+    let first = values(30);
+    // open, list, pending and six additions, then the commit.
+    world
+        .vendor
+        .disturb(crate::testing::memory::Trouble::Break {
+            after: 9,
+            applied: false,
+            lasting: false,
+        });
+    let report = world.sync(&first).await;
+    assert_eq!(report.verified, Verified::Pending, "{report:?}");
+    let mut pending: Vec<String> = report
+        .details
+        .iter()
+        .filter(|detail| detail.outcome == "pending" && detail.message.starts_with("add: "))
+        .map(|detail| detail.value.clone())
+        .collect();
+    pending.sort();
+    let mut expected: Vec<String> = first.iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(pending, expected);
+    let report = world.sync(&first).await;
+    assert_eq!(report.details, [], "enforced meanwhile");
 }
 
 #[tokio::test]

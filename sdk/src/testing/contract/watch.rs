@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::target::{
     Activate, Batch, Calls, Capabilities, Facts, Finding, Foreign, Held, Outcome, Pending,
-    Rejection, Scope, Staged, Target, TargetKey,
+    Rejection, Removal, Replacing, Scope, Staged, Target, TargetKey, Write,
 };
 
 /// What was asked in one run.
@@ -282,6 +282,11 @@ impl Target for Watch {
         self.inner.staged().is_some().then_some(self as &dyn Staged)
     }
 
+    fn replacing(&self) -> Option<&dyn Replacing> {
+        let replaces = self.inner.replacing().is_some();
+        replaces.then_some(self as &dyn Replacing)
+    }
+
     fn calls(&self) -> Calls {
         self.inner.calls()
     }
@@ -300,6 +305,24 @@ impl Watch {
         self.inner
             .staged()
             .ok_or_else(|| Error::internal("staging was asked of a target that does not stage"))
+    }
+}
+
+#[async_trait::async_trait]
+impl Replacing for Watch {
+    async fn replace(&self, writes: &[Write], removals: &[Removal]) -> Vec<Outcome> {
+        for (batch, empty) in [
+            (Batch::Add(writes), writes.is_empty()),
+            (Batch::Remove(removals), removals.is_empty()),
+        ] {
+            if !empty {
+                self.record(&batch);
+            }
+        }
+        match self.inner.replacing() {
+            Some(inner) => inner.replace(writes, removals).await,
+            None => Vec::new(),
+        }
     }
 }
 
@@ -326,5 +349,9 @@ impl Staged for Watch {
 
     fn enforced_anyway(&self) -> Option<&'static str> {
         self.inner.staged().and_then(Staged::enforced_anyway)
+    }
+
+    fn shared(&self) -> Option<String> {
+        self.inner.staged().and_then(Staged::shared)
     }
 }
