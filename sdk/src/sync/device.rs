@@ -13,6 +13,7 @@ use crate::target::{Calls, Foreign, Proof, Scope};
 use super::alone::{alone, paused};
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
+use super::refused::unless_refused;
 use super::stage::{Enforced, Stage};
 use super::task::Judge;
 use super::{Context, Member, Purpose, Task, checks, ledger, release, room, verify, want};
@@ -52,6 +53,7 @@ pub(super) async fn run(
     let before = member.target.calls();
     let key = member.target.key().to_string();
     let work = steps(task, member, target_name, run_id, context, &mut device);
+    let work = unless_refused(member.target.login(), context, work);
     let result = alone(&key, run_id, context, work, member.target.close()).await;
     device.error = result.err();
     let after = member.target.calls();

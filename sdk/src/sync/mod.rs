@@ -9,6 +9,7 @@ mod checks;
 mod device;
 mod execute;
 mod ledger;
+mod refused;
 mod release;
 mod room;
 mod sources;
@@ -35,6 +36,8 @@ use crate::target::Target;
 pub use alone::{alone, paused};
 pub use batch::{Batch, push};
 pub(crate) use ledger::{proving, recalled};
+pub(crate) use refused::note_login;
+pub use refused::unless_refused;
 pub(crate) use task::note_reading;
 pub use task::{Purpose, Task};
 

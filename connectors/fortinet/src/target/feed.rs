@@ -11,7 +11,7 @@ use sdk::feed::{Change, Entries, Seen};
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, EndKnownBy, Facts, Finding, Foreign, Granularity,
-    Held, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
+    Held, Login, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
@@ -373,6 +373,10 @@ impl Target for PulledFeed {
                 .collect(),
         };
         self.change(&changes).await
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.threats.connection.login())
     }
 
     fn staged(&self) -> Option<&dyn Staged> {

@@ -11,6 +11,8 @@ mod manager_tests;
 mod push_feed;
 #[cfg(test)]
 mod reach_tests;
+#[cfg(test)]
+mod refused_tests;
 mod rows;
 #[cfg(test)]
 mod tests;
