@@ -179,29 +179,28 @@ impl Edl {
         );
         let request = api::operate(&self.connection.place, Safety::Idempotent, command);
         let what = format!("the refresh of {name}");
+        let before = job::last(&self.connection, "EDLRefresh").await?;
         let answer = self
             .connection
             .get(request, &what)
             .await
             .map_err(|error| error.hint(format!("make an external dynamic list {name} of type {sort}, use it, commit; or name the one there is in `lists`")))?;
         let id = match answer.root.text_at(&["result", "job"]) {
-            Some(id) => Some(id.to_owned()),
-            // The answer is not documented: where it names no job, the last one of its sort is it.
-            None => job::last(&self.connection, "EDLRefresh").await?,
+            Some(id) => id.to_owned(),
+            // The answer is not documented: where it names no job, the next one of its sort is it.
+            None => job::after(&self.connection, "EDLRefresh", before, &what).await?,
         };
-        if let Some(id) = id {
-            let ended = job::ended(&self.connection, &id, &what).await?;
-            if !ended.is_ok {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!(
-                        "{what} failed, and the device keeps what it had: {}",
-                        ended.told
-                    ),
-                )
-                .with("job", id)
-                .hint("look whether the device reaches the web server that serves the list"));
-            }
+        let ended = job::ended(&self.connection, &id, &what).await?;
+        if !ended.is_ok {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("{what} failed: {}", ended.told),
+            )
+            .with("job", id)
+            .hint(
+                "look whether the device reaches the web server that serves the list, and gets in; until then it \
+                 keeps what it had, or, where the server refuses it, possibly enforces nothing of the list",
+            ));
         }
         list.pulled.note(&text).await
     }
