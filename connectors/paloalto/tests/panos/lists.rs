@@ -341,6 +341,58 @@ async fn check_names_a_list_of_another_type_and_another_source() {
 }
 
 #[tokio::test]
+async fn check_tells_which_rule_uses_a_list_and_where_it_did_not_look() {
+    let lab = lab(&[]).await;
+    let (target, facts, _) = lab.ready("edl").await;
+    let told = async || -> Vec<(Level, String)> {
+        let findings = target.examine(&facts).await.unwrap();
+        let about = findings
+            .into_iter()
+            .filter(|finding| matches!(&*finding.subject, "rule" | "profile"));
+        about
+            .map(|finding| (finding.level, finding.message))
+            .collect()
+    };
+    let ok = |text: &str| (Level::Ok, text.to_owned());
+    let warning = |text: &str| (Level::Warning, text.to_owned());
+    let domain = warning("whether an anti-spyware profile uses cordon-domain is not looked at");
+    assert_eq!(
+        told().await,
+        [
+            ok("block-cordon denies by cordon-ip"),
+            domain.clone(),
+            warning("whether a URL filtering profile uses cordon-url is not looked at"),
+        ]
+    );
+    // A URL list as category, and an address list that all virtual systems share.
+    let rule = "/rulebase/security/rules/entry[@name='block-cordon']";
+    lab.change(
+        "set",
+        rule,
+        "<category><member>cordon-url</member></category>",
+    )
+    .await;
+    let list = "<entry name='cordon-ip'><type><ip><url>https://lists.example/cordon-ip.txt</url></ip></type></entry>";
+    let shared = [
+        ("type", "config"),
+        ("action", "set"),
+        ("xpath", "/config/shared/external-list"),
+        ("element", list),
+    ];
+    assert!(lab.ask(&shared).await.has("success"));
+    lab.change("delete", "/external-list/entry[@name='cordon-ip']", "")
+        .await;
+    lab.commit("<commit/>").await;
+    lab.pass(10);
+    let both = [
+        ok("block-cordon denies by cordon-ip"),
+        domain,
+        ok("block-cordon denies by cordon-url"),
+    ];
+    assert_eq!(told().await, both);
+}
+
+#[tokio::test]
 async fn a_text_that_is_not_ours_stays_as_it_is() {
     let lab = lab(&[]).await;
     publish(&lab, "cordon-ip", "45.83.0.9\n");
