@@ -137,9 +137,19 @@ pub(in crate::fake) const SWITCHES: &[Switch] = &[
 /// Those that can make a difference to a mechanism.
 pub(in crate::fake) fn of(mechanism: &str) -> Vec<Switch> {
     match mechanism {
-        "tags" => vec![DUPLICATE, UNREGISTER, REREGISTER, REBOOT_TIMER],
+        "tags" => vec![
+            DUPLICATE,
+            UNREGISTER,
+            REREGISTER,
+            OVERFLOW,
+            LONG_TIMEOUT,
+            REBOOT_TIMER,
+            KEYGEN,
+            MISSING_RIGHT,
+            PASSIVE,
+        ],
         "objects" => vec![BUSY, PROGRESS, DRAFT],
-        "edl" => vec![EMPTY_LIST, COMMENT_ONLY, REFRESH_ANSWER, BUSY],
+        "edl" => vec![EMPTY_LIST, COMMENT_ONLY, REFRESH_ANSWER, LIST_REFUSED, BUSY],
         _ => SWITCHES.to_vec(),
     }
 }
