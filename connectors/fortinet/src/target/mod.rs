@@ -32,7 +32,7 @@ pub(crate) use feed::{CAPABILITIES as FEED, PulledFeed};
 pub(crate) use push_feed::{CAPABILITIES as PUSH_FEED, PushFeed};
 
 use crate::config::{Config, Endpoint};
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, Version};
 use managed_group::ManagedGroup;
 use manager::Manager;
 
