@@ -7,6 +7,7 @@
 
 mod directory;
 mod record;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::directory::Directory;
+pub use self::seen::{Change, Seen};
 use crate::error::{Error, Result};
 use crate::indicator::Value;
 use crate::target::{Finding, Level};

@@ -171,7 +171,8 @@ pub trait Store: Send + Sync {
     /// Gives the lease back.
     async fn unlease(&self, target: &str, holder: &str) -> Result<()>;
 
-    /// A small named setting of the store itself (`pause/<target>`, `owed/<target>`, `clock` …).
+    /// A small named setting of the store itself (`pause/<target>`, `owed/<target>`, `refused/<account>/<tag>`,
+    /// `clock` …).
     async fn get(&self, key: &str) -> Result<Option<String>>;
 
     /// Sets or, with `None`, removes one.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::indicator::{Kind, Value};
 use crate::ownership::Owner;
+use crate::secret::Secret;
 
 /// Whether an entry stops the thing or only tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -241,6 +242,41 @@ impl fmt::Display for TargetKey {
     }
 }
 
+/// What is logged in with, as far as it may be written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    account: String,
+    tag: String,
+}
+
+impl Login {
+    /// Of an account at a vendor, and what proves that one may use it.
+    pub fn new(connector: &'static str, account: &str, user: &str, secret: &Secret) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("cordon 2026 tag of a login");
+        for part in [connector, account, user, secret.expose()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        // Long enough to tell that credentials were changed, and too short to say which of many guesses at
+        // a password is right.
+        let tag = hasher.finalize().to_hex()[..4].to_owned();
+        Self {
+            account: format!("{connector}:{account}"),
+            tag,
+        }
+    }
+
+    /// Connector and vendor account.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Tells other credentials from the same ones, up to chance, and nothing else about them.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+}
+
 /// What the vendor holds: one entry, ours or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -393,6 +429,12 @@ pub trait Target: Send + Sync {
 
     /// Applies one batch; one outcome per row, in the same order.
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome>;
+
+    /// What it logs in with, where the vendor locks out whoever is refused too often: what was refused is then kept
+    /// in mind, and not sent by the next run. `None` where wrong credentials do no harm.
+    fn login(&self) -> Option<Login> {
+        None
+    }
 
     /// The staging side, where changes are stored first and enforced by a commit.
     fn staged(&self) -> Option<&dyn Staged> {

@@ -1,6 +1,9 @@
 //! `cordon check`: what the credentials of every target may do, and what is missing on the vendors' side.
 
+use std::sync::Arc;
+
 use sdk::action::{Checked, CheckedFinding, check};
+use sdk::store::Store;
 use sdk::target::{Capabilities, Proof};
 use sdk::{Error, ErrorKind};
 use serde_json::{Value as Json, json};
@@ -19,9 +22,13 @@ pub(crate) fn run(names: &[String], global: &Global, output: Output) -> Outcome 
         .iter()
         .all(|(_, target)| endpoint::only_loopback(target.connector, &target.settings));
     let clock = check_clock(global, loopback)?;
-    let context = context(clock, config.installation.as_str(), None, global);
+    let mut context = context(clock, config.installation.as_str(), None, global);
     block_on(async {
         let store = look_at_store(&config).await;
+        // A login that is not refused any more is let in again.
+        if let StoreState::Good(store) = &store {
+            context.store = Some(Arc::clone(store));
+        }
         let mut checked = Vec::new();
         for (name, target) in &targets {
             let group = group(name, target, &context)?;
@@ -47,7 +54,7 @@ pub(crate) fn run(names: &[String], global: &Global, output: Output) -> Outcome 
 /// The configured store, as far as a look tells.
 enum StoreState {
     None,
-    Good,
+    Good(Arc<dyn Store>),
     Broken(Error),
 }
 
@@ -56,7 +63,7 @@ async fn look_at_store(config: &Config) -> StoreState {
         None => StoreState::None,
         // Opening makes the file where it is missing, as the first sync would.
         Some(path) => match crate::store::open(path, ClockUse::System).await {
-            Ok(_) => StoreState::Good,
+            Ok(opened) => StoreState::Good(opened.store),
             Err(error) => StoreState::Broken(error),
         },
     }
@@ -68,7 +75,7 @@ impl StoreState {
         const ADD: &str = "add [store] with url = \"sqlite:cordon.db\"";
         let mechanism = capabilities.mechanism;
         let (level, message, hint) = match (self, capabilities.proof) {
-            (Self::Good, _) | (Self::None, Proof::Mark { .. }) => return None,
+            (Self::Good(_), _) | (Self::None, Proof::Mark { .. }) => return None,
             (Self::None, Proof::Ledger) => (
                 "missing",
                 format!("{mechanism} needs one: nothing else could prove what is ours there"),

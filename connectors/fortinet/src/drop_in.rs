@@ -223,6 +223,7 @@ impl Run {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let close = firewall.connection.close();
+        let work = sync::unless_refused(Some(firewall.connection.login()), &self.context, work);
         sync::alone(&firewall.key, &self.report.run, &self.context, work, close).await
     }
 

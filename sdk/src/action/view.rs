@@ -8,7 +8,7 @@ use crate::http::{SeenCertificate, witnessing};
 use crate::indicator::Kind;
 use crate::ownership::{Owner, Viewer, observe};
 use crate::store::LedgerRow;
-use crate::sync::{Context, TargetGroup, proving, recalled};
+use crate::sync::{Context, TargetGroup, note_login, proving, recalled, unless_refused};
 use crate::target::{Effect, Finding, Foreign, Held, Level, Proof, Scope, Target};
 
 /// What `list_blocked` gives.
@@ -57,7 +57,7 @@ pub async fn blocked(
     let nobody = Owner::new("nobody")?;
     for member in &target.members {
         let target = &*member.target;
-        let read = held(target, context).await;
+        let read = unless_refused(target.login(), context, held(target, context)).await;
         target.close().await;
         let (ledger, listing) = read?;
         let key = target.key();
@@ -226,7 +226,10 @@ async fn look(
     context: &Context,
     device: &mut CheckedDevice,
 ) -> Result<Vec<Finding>> {
-    let facts = target.open().await?;
+    // Credentials that were refused before are tried all the same: a person asks.
+    let opened = target.open().await;
+    note_login(target.login(), context, &opened).await?;
+    let facts = opened?;
     device.version.clone_from(&facts.version);
     device.clock_ahead_seconds = facts
         .vendor_time

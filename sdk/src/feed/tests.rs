@@ -5,6 +5,7 @@ use std::fs;
 use super::*;
 use crate::ErrorKind;
 use crate::indicator::Kind;
+use crate::target::Outcome;
 
 fn value(text: &str) -> Value {
     Value::parse(Kind::Domain, text).unwrap()
@@ -120,6 +121,40 @@ async fn many_at_once_lose_nothing() {
         update.await.unwrap();
     }
     assert_eq!(feed.read().await.unwrap().entries.len(), 20);
+}
+
+#[tokio::test]
+async fn what_changed_since_it_was_seen_is_left_alone() {
+    let (_folder, feed) = feed();
+    let (seen, nobody) = (Seen::default(), Seen::default());
+    let (a, b) = (value("a.example.org"), value("b.example.org"));
+    // Before the first listing nothing is compared.
+    let changes = [(&a, Some("mine")), (&b, Some("mine"))];
+    feed.change(&changes, &nobody, lines).await.unwrap();
+    seen.replace(feed.read().await.unwrap().entries);
+    let others = [(&a, Some("mine, theirs")), (&b, None)];
+    feed.change(&others, &nobody, lines).await.unwrap();
+    // Another mark came, and an entry whose marks would all come back went.
+    let stale: [Change<'_>; 2] = [(&a, None), (&b, Some("mine, later"))];
+    let outcomes = feed.change(&stale, &seen, lines).await.unwrap();
+    for outcome in &outcomes {
+        assert!(
+            matches!(outcome, Outcome::Failed(error) if error.kind() == ErrorKind::Conflict),
+            "{outcomes:?}"
+        );
+    }
+    let entries = feed.read().await.unwrap().entries;
+    assert_eq!(
+        entries,
+        Entries::from([(a.clone(), "mine, theirs".to_owned())])
+    );
+    // After a look it goes on, over several changes of its own.
+    seen.replace(entries);
+    for mark in [Some("first"), Some("second"), None] {
+        let outcomes = feed.change(&[(&a, mark)], &seen, lines).await.unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Done]), "{outcomes:?}");
+    }
+    assert!(feed.read().await.unwrap().entries.is_empty());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::target::{Calls, Foreign, Proof, Scope};
 use super::alone::{alone_on, paused};
 use super::execute::{Executed, Executor};
 use super::ledger::Book;
+use super::refused::unless_refused;
 use super::stage::{Enforced, Stage};
 use super::task::Judge;
 use super::{Context, Member, Purpose, Task, checks, ledger, release, room, verify, want};
@@ -53,6 +54,7 @@ pub(super) async fn run(
     let mut device = DeviceRun::default();
     let before = member.target.calls();
     let work = steps(task, member, target_name, run_id, context, &mut device);
+    let work = unless_refused(member.target.login(), context, work);
     let result = alone_on(&*member.target, run_id, context, work).await;
     device.error = result.err();
     let after = member.target.calls();

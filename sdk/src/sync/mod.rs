@@ -10,6 +10,7 @@ mod device;
 mod execute;
 mod ledger;
 mod order;
+mod refused;
 mod release;
 mod room;
 mod sources;
@@ -36,6 +37,8 @@ use crate::target::Target;
 pub use alone::{alone, alone_on, paused};
 pub use batch::{Batch, push};
 pub(crate) use ledger::{proving, recalled};
+pub(crate) use refused::note_login;
+pub use refused::unless_refused;
 pub(crate) use task::note_reading;
 pub use task::{Purpose, Task};
 

@@ -124,7 +124,20 @@ fn both_spellings_of_the_associated_interface_take_effect() {
     let any =
         json!({ "name": "three", "fqdn": "c.cordon-contract.com", "associated-interface": "" });
     assert_eq!(stage.play("fortigate_add_fqdn", &any).results()["added"], 2);
-    let wrong = json!({ "name": "four", "fqdn": "*.cordon-contract.com" });
+    // The names below one, and what is no name at all.
+    let below = json!({ "name": "five", "fqdn": "*.Cordon-Contract.com" });
+    assert_eq!(
+        stage.play("fortigate_add_fqdn", &below).results()["added"],
+        2
+    );
+    let object = at(&stage, 0, "address/five");
+    assert_eq!(object["fqdn"], "*.cordon-contract.com", "{object}");
+    for protected in ["*.com", "*.co.uk"] {
+        let wide = json!({ "name": "six", "fqdn": protected });
+        let played = stage.play("fortigate_add_fqdn", &wide);
+        assert!(played.error().contains("never blocked"), "{played:?}");
+    }
+    let wrong = json!({ "name": "four", "fqdn": "evil*.cordon-contract.com" });
     assert!(
         stage
             .play("fortigate_add_fqdn", &wrong)

@@ -13,10 +13,13 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Common, Done, Run, checked_name, settled};
 use crate::api::{self, AddressRow, Page};
-use crate::target::{Connection, Family, body_of, comment as without_refused, value_of};
+use crate::target::{Connection, Family, Version, body_of, comment as without_refused, value_of};
 
 /// Longest comment.
 const COMMENT: usize = 255;
+
+/// FQDN objects stand for the names below one (`*.example.com`) from this version.
+const WILDCARDS: Version = (6, 2, 2);
 
 /// An object for an address or network.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,7 +37,7 @@ pub(super) struct Address {
 pub(super) struct Fqdn {
     /// The object's name
     name: String,
-    /// The name that it stands for
+    /// The name that it stands for; `*.example.com` for the names below one
     fqdn: String,
     #[serde(flatten)]
     more: More,
@@ -84,7 +87,7 @@ pub(super) async fn add_address(call: Call<'_>) -> Result<Outcome> {
         .or_else(|_| Value::parse(Kind::Ipv6, &text))
         .map_err(|error| Error::input(format!("ip {:?} is no address", own.ip)).because(error))?;
     refuse_host_bits(&text, &value)?;
-    add(call, &own.name, &value, &own.more).await
+    add(call, &own.name, &value, false, &own.more).await
 }
 
 /// An address with a prefix length is one that somebody slipped with, or a whole network: a person says which.
@@ -112,10 +115,20 @@ fn refuse_host_bits(text: &str, value: &Value) -> Result<()> {
 
 pub(super) async fn add_fqdn(call: Call<'_>) -> Result<Outcome> {
     let own: Fqdn = read(&call)?;
-    let text = refang(own.fqdn.trim());
-    let value = Value::parse(Kind::Domain, &text)
-        .map_err(|error| Error::input(format!("fqdn {:?} is no name", own.fqdn)).because(error))?;
-    add(call, &own.name, &value, &own.more).await
+    let (value, below) = name_of(&own.fqdn)?;
+    add(call, &own.name, &value, below, &own.more).await
+}
+
+/// A name, and whether the names below it are meant.
+fn name_of(text: &str) -> Result<(Value, bool)> {
+    let plain = refang(text.trim());
+    let (name, below) = match plain.strip_prefix("*.") {
+        Some(name) => (name, true),
+        None => (plain.as_ref(), false),
+    };
+    let value = Value::parse(Kind::Domain, name)
+        .map_err(|error| Error::input(format!("fqdn {text:?} is no name")).because(error))?;
+    Ok((value, below))
 }
 
 fn read<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T> {
@@ -127,6 +140,8 @@ fn read<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T> {
 struct Wanted<'a> {
     name: &'a str,
     value: &'a Value,
+    /// It stands for the names below the value, and not for the value.
+    below: bool,
     family: Family,
     interface: String,
     mark: Mark,
@@ -134,7 +149,13 @@ struct Wanted<'a> {
     installation: String,
 }
 
-async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Result<Outcome> {
+async fn add(
+    mut call: Call<'_>,
+    name: &str,
+    value: &Value,
+    below: bool,
+    more: &More,
+) -> Result<Outcome> {
     let name = checked_name("name", name)?;
     let interface = more.interface()?;
     let family = Family::of(value)
@@ -150,15 +171,19 @@ async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Resu
         management_hosts: run.setup.management_hosts.clone(),
         ..ProtectionSettings::default()
     });
-    if let Some(rule) = Rules::new(&[], &[], protection, now).refuses(value) {
+    let rules = Rules::new(&[], &[], protection, now);
+    let hit_below = || below.then(|| rules.conflict(value)).flatten();
+    if let Some(rule) = rules.refuses(value).or_else(hit_below) {
+        let names = if below { "what is below " } else { "" };
         return Err(Error::new(
             ErrorKind::Rejected,
-            format!("{value} is never blocked: {}", rule.text),
+            format!("{names}{value} is never blocked: {}", rule.text),
         ));
     }
     let wanted = Wanted {
         name: &name,
         value,
+        below,
         family,
         interface,
         mark: Mark::new(run.owner()?, None),
@@ -177,7 +202,7 @@ async fn add(mut call: Call<'_>, name: &str, value: &Value, more: &More) -> Resu
         };
         if let Ok(done) = &result {
             let kind = Some(value.kind());
-            run.note(&firewall.device, &value.to_string(), kind, done);
+            run.note(&firewall.device, &wanted.stands_for(), kind, done);
         }
         run.device(firewall.device.clone(), result.map(drop));
     }
@@ -202,10 +227,33 @@ fn is_mark(word: &str) -> bool {
 }
 
 impl Wanted<'_> {
+    /// What the object stands for, as the firewall writes it.
+    fn stands_for(&self) -> String {
+        let below = if self.below { "*." } else { "" };
+        format!("{below}{}", self.value)
+    }
+
+    /// Older firmware reads a `*` as part of a name, which never resolves.
+    async fn check_version(&self, firewall: &Connection) -> Result<()> {
+        let (text, version, _) = firewall.status().await?;
+        if version < WILDCARDS {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("FortiOS {text} has no objects for the names below one"),
+            )
+            .with("fqdn", self.stands_for())
+            .hint("update to FortiOS 6.2.2 or later, or give whole names"));
+        }
+        Ok(())
+    }
+
     /// A new object.
     fn body(&self) -> Result<Json> {
         let comment = self.comment(Note::default())?;
         let mut body = json!(body_of(self.name, self.value, &comment));
+        if self.below {
+            body["fqdn"] = json!(self.stands_for());
+        }
         if self.family != Family::Ipv6 {
             body["associated-interface"] = json!(self.interface);
         }
@@ -237,6 +285,9 @@ impl Wanted<'_> {
 
     /// Makes the object, or lets it be where it is as it has to be.
     async fn ensure(&self, firewall: &Connection, dry: bool) -> Result<Done> {
+        if self.below {
+            self.check_version(firewall).await?;
+        }
         let (change, done) = match self.look(firewall).await? {
             Found::Right => return Ok(Done::Unchanged),
             Found::Foreign => return Ok(Done::Foreign),
@@ -280,9 +331,12 @@ impl Wanted<'_> {
         let Some(row) = page.results.into_iter().next() else {
             return Ok(Found::None);
         };
-        let value = value_of(self.family, &row);
-        if value.as_ref() != Some(self.value) {
-            let stands_for = value.map_or_else(|| row.kind.clone(), |value| value.to_string());
+        let stands_for = match value_of(self.family, &row) {
+            Some(value) => value.to_string(),
+            None if row.kind == "fqdn" => row.fqdn.to_ascii_lowercase(),
+            None => row.kind.clone(),
+        };
+        if stands_for != self.stands_for() {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("an object of this name stands for {stands_for}"),
@@ -356,6 +410,7 @@ mod tests {
         let wanted = |words: &str| Wanted {
             name: "a",
             value: &value,
+            below: false,
             family: Family::Ipv4,
             interface: String::new(),
             mark: Mark::new(owner("manual"), None),
@@ -385,6 +440,90 @@ mod tests {
         full.marks
             .extend((0..9).map(|number| Mark::new(owner(&format!("owner-{number}")), end)));
         assert!(wanted("").comment(full).is_err(), "no mark is cut");
+    }
+
+    #[test]
+    fn a_wildcard_is_the_whole_first_label() {
+        for (text, name, below) in [
+            (" Evil.Example[.]net", "evil.example.net", false),
+            ("*.Evil.example.net", "evil.example.net", true),
+        ] {
+            let (value, found) = name_of(text).unwrap();
+            assert_eq!((value.to_string().as_str(), found), (name, below));
+        }
+        for wrong in [
+            "evil*.example.net",
+            "*.*.example.net",
+            "*.",
+            "*",
+            "*.1.2.3.4",
+        ] {
+            assert!(name_of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn wanted<'a>(value: &'a Value, below: bool) -> Wanted<'a> {
+        Wanted {
+            name: "a",
+            value,
+            below,
+            family: Family::Fqdn,
+            interface: String::new(),
+            mark: Mark::new(sdk::ownership::Owner::new("manual").unwrap(), None),
+            words: String::new(),
+            installation: "main".to_owned(),
+        }
+    }
+
+    fn connect(configuration: Json) -> Connection {
+        let config: crate::config::Config = serde_json::from_value(configuration).unwrap();
+        let endpoint = &config.endpoints().unwrap()[0];
+        let environment = sdk::connector::Environment::new(sdk::Clock::system());
+        Connection::new(&config, endpoint, &environment).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_names_below_one_are_another_object_than_the_name() {
+        let options = sdk::fake::FakeOptions::plain(sdk::Clock::system());
+        let fake = crate::fake::start(options).await.unwrap();
+        let firewall = connect(fake.configuration.clone());
+        let value = Value::parse(Kind::Domain, "evil.example.net").unwrap();
+        let (below, alone) = (wanted(&value, true), wanted(&value, false));
+        let done = below.ensure(&firewall, false).await.unwrap();
+        assert!(matches!(done, Done::Added));
+        let row = api::address(&firewall.vdom, Family::Fqdn, "a");
+        let page: Page<Vec<AddressRow>> = firewall.read(row, "address").await.unwrap();
+        let row = &page.results[0];
+        assert_eq!((&*row.kind, &*row.fqdn), ("fqdn", "*.evil.example.net"));
+        let done = below.ensure(&firewall, false).await.unwrap();
+        assert!(matches!(done, Done::Unchanged));
+        let Err(error) = alone.ensure(&firewall, false).await else {
+            panic!("the name is not what the object stands for");
+        };
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("*.evil.example.net"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn firmware_without_wildcards_gets_none() {
+        let server = wiremock::MockServer::start().await;
+        let status = wiremock::ResponseTemplate::new(200).set_body_json(json!({
+            "status": "success", "version": "v6.2.1", "build": 932, "serial": "FG", "results": {},
+        }));
+        wiremock::Mock::given(wiremock::matchers::any())
+            .respond_with(status)
+            .mount(&server)
+            .await;
+        let firewall = connect(json!({
+            "firewalls": [{ "base_ip": server.uri(), "api_key": "k6" }],
+        }));
+        let value = Value::parse(Kind::Domain, "evil.example.net").unwrap();
+        let Err(error) = wanted(&value, true).ensure(&firewall, false).await else {
+            panic!("6.2.1 has no such objects");
+        };
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.hint_text().unwrap().contains("6.2.2"), "{error:?}");
+        assert_eq!(server.received_requests().await.unwrap().len(), 1);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use sdk::connector::Environment;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, Effect, EndKnownBy, Facts, Finding, Foreign,
-    Granularity, Held, KindSupport, Level, Outcome, Proof, Rejection, Removal, Scope, Target,
-    TargetKey, Write,
+    Granularity, Held, KindSupport, Level, Login, Outcome, Proof, Rejection, Removal, Scope,
+    Target, TargetKey, Write,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
@@ -427,6 +427,10 @@ impl Target for AddressGroup {
             }
         }
         outcomes
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.connection.login())
     }
 
     fn calls(&self) -> Calls {

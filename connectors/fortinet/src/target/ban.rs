@@ -11,8 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, Effect, EndKnownBy, Facts, Finding, Foreign,
-    Granularity, Held, KindSupport, Level, NativeEnd, Outcome, Proof, Rejection, Scope, Target,
-    TargetKey,
+    Granularity, Held, KindSupport, Level, Login, NativeEnd, Outcome, Proof, Rejection, Scope,
+    Target, TargetKey,
 };
 use sdk::{Result, async_trait};
 
@@ -308,6 +308,10 @@ impl Target for Ban {
             Batch::Update(writes) => self.update(writes).await,
             Batch::Remove(removals) => self.remove(removals).await,
         }
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.connection.login())
     }
 
     fn calls(&self) -> Calls {

@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use axum::http::header::AUTHORIZATION;
 use sdk::connector::Environment;
 use sdk::http::{Client, ClientBuilder, Request, Response, StaticHeader};
-use sdk::target::{Calls, Finding, Level};
+use sdk::target::{Calls, Finding, Level, Login};
 use sdk::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 
+use super::NAME;
 use super::manager::{Counter, Manager};
 use crate::api::{self, Page, Status, Usage, Verdict};
 use crate::config::{Config, Endpoint, ManagedDevice};
@@ -17,28 +18,26 @@ use crate::config::{Config, Endpoint, ManagedDevice};
 /// What to do about refused keys. `admin-lockout-threshold` wrong ones from one address (3 unless
 /// changed) lock that address out, each time for twice as long, right keys included.
 const LOCKOUT_HINT: &str = "check the API key and the administrator's trusted hosts; no further try is made with this \
-                            key until Cordon starts again, because wrong keys lock this address out of the firewall, \
-                            each time for twice as long";
+                            key until Cordon starts again, nor by other runs with the same store for 24 hours, because \
+                            wrong keys lock this address out of the firewall, each time for twice as long";
 
 const LOCKED_OUT_HINT: &str = "FortiGate answers 429 while it locks an address out after wrong API keys: stop whatever \
                                sends them and wait (60 s, then twice as long each time)";
 
-/// Whether a key was tried on a firewall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tried {
-    /// Not yet: one request goes alone.
-    No,
-    /// It is good.
-    Good,
-    /// It was refused: never again.
-    Refused,
-}
-
-type Gate = Arc<tokio::sync::Mutex<Tried>>;
+/// Whether a key was refused by a firewall. One request at a time goes through it: of several that are under way
+/// when a key is revoked each would be another wrong one.
+type Gate = Arc<tokio::sync::Mutex<bool>>;
 
 /// Gates by firewall and key, one for the whole process, so that no second VDOM, mechanism or run sends
 /// a key that was refused. A changed key is a new gate.
 static GATES: LazyLock<Mutex<HashMap<String, Gate>>> = LazyLock::new(Mutex::default);
+
+/// As a new process does, which knows no key of this firewall.
+#[cfg(test)]
+pub(super) fn forget_keys(account: &str) {
+    let mut gates = GATES.lock().unwrap();
+    gates.retain(|key, _| !key.starts_with(account));
+}
 
 fn gate(endpoint: &Endpoint) -> Gate {
     let key = blake3::hash(endpoint.key.expose().as_bytes()).to_hex();
@@ -46,14 +45,18 @@ fn gate(endpoint: &Endpoint) -> Gate {
     Arc::clone(
         gates
             .entry(format!("{} {key}", endpoint.account))
-            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Tried::No))),
+            .or_default(),
     )
 }
 
 /// How a firewall is reached.
 enum Way {
     /// By its own REST API.
-    Direct { client: Client, gate: Gate },
+    Direct {
+        client: Client,
+        gate: Gate,
+        login: Login,
+    },
     /// Through the manager that manages it, under its name there.
     Managed {
         manager: Arc<Manager>,
@@ -89,6 +92,7 @@ impl Connection {
             way: Way::Direct {
                 client,
                 gate: gate(endpoint),
+                login: Login::new(NAME, &endpoint.account, "", &endpoint.key),
             },
             vdom: endpoint.vdom.clone(),
             host: endpoint.host.clone(),
@@ -105,6 +109,14 @@ impl Connection {
                 device: device.name.clone(),
                 counter: Counter::default(),
             },
+        }
+    }
+
+    /// What the firewall, or its manager, is logged in to with.
+    pub(crate) fn login(&self) -> Login {
+        match &self.way {
+            Way::Direct { login, .. } => login.clone(),
+            Way::Managed { manager, .. } => manager.login(),
         }
     }
 
@@ -146,37 +158,23 @@ impl Connection {
     /// Sends a request. Any answer but 401 comes back.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
         let (client, gate) = match &self.way {
-            Way::Direct { client, gate } => (client, gate),
+            Way::Direct { client, gate, .. } => (client, gate),
             Way::Managed {
                 manager,
                 device,
                 counter,
             } => return manager.send(counter, &request, device).await,
         };
-        let mut tried = gate.lock().await;
-        match *tried {
-            Tried::Refused => {
-                Err(self.refused("the API key was refused before; it is not tried again"))
-            }
-            Tried::Good => {
-                drop(tried);
-                let response = client.send(request).await.map_err(explain)?;
-                if response.status.as_u16() == 401 {
-                    *gate.lock().await = Tried::Refused;
-                    return Err(self.refused("the API key was refused"));
-                }
-                Ok(response)
-            }
-            Tried::No => {
-                let response = client.send(request).await.map_err(explain)?;
-                if response.status.as_u16() == 401 {
-                    *tried = Tried::Refused;
-                    return Err(self.refused("the API key was refused"));
-                }
-                *tried = Tried::Good;
-                Ok(response)
-            }
+        let mut refused = gate.lock().await;
+        if *refused {
+            return Err(self.refused("the API key was refused before; it is not tried again"));
         }
+        let response = client.send(request).await.map_err(explain)?;
+        if response.status.as_u16() == 401 {
+            *refused = true;
+            return Err(self.refused("the API key was refused"));
+        }
+        Ok(response)
     }
 
     fn refused(&self, message: &str) -> Error {

@@ -7,11 +7,11 @@ mod pull;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sdk::feed::Entries;
+use sdk::feed::{Change, Entries, Seen};
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, EndKnownBy, Facts, Finding, Foreign, Granularity,
-    Held, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
+    Held, Login, Outcome, Pending, Proof, Rejection, Scope, Staged, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
@@ -59,6 +59,7 @@ pub(crate) struct PulledFeed {
     key: TargetKey,
     lists: Vec<List>,
     behind: Mutex<Behind>,
+    seen: Seen,
 }
 
 /// Lists of which the firewall holds another text than is published, as far as is known, and why nothing can be
@@ -130,6 +131,7 @@ impl PulledFeed {
             key,
             lists,
             behind: Mutex::default(),
+            seen: Seen::default(),
         })
     }
 
@@ -172,45 +174,30 @@ impl PulledFeed {
     }
 
     /// Changes lists; one outcome per row.
-    async fn change<T: Sync>(
-        &self,
-        rows: &[T],
-        value: fn(&T) -> &Value,
-        change: impl Fn(&mut Entries, &T) + Send + Sync + Copy,
-    ) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
+    async fn change(&self, changes: &[Change<'_>]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
         for list in &self.lists {
-            let places: Vec<usize> = (0..rows.len())
-                .filter(|place| Group::of(value(&rows[*place]).kind()) == list.group)
+            let places: Vec<usize> = (0..changes.len())
+                .filter(|&place| Group::of(changes[place].0.kind()) == list.group)
                 .collect();
             if places.is_empty() {
                 continue;
             }
-            let done = list
-                .published
-                .update(
-                    |entries| {
-                        places
-                            .iter()
-                            .for_each(|place| change(entries, &rows[*place]))
-                    },
-                    render(list.group),
-                )
+            let here: Vec<Change<'_>> = places.iter().map(|&place| changes[place]).collect();
+            let published = &list.published;
+            let changed = published
+                .change(&here, &self.seen, render(list.group))
                 .await;
             self.behind().entry(list.group).or_default();
-            let results = match done {
-                Ok(()) => places.iter().map(|_| Outcome::Done).collect(),
-                Err(error) => everywhere(places.len(), error),
-            };
+            let results = changed.unwrap_or_else(|error| everywhere(places.len(), error));
             for (place, outcome) in places.into_iter().zip(results) {
                 outcomes[place] = Some(outcome);
             }
         }
+        let none = || Outcome::Rejected("no list takes this kind".to_owned());
+        let outcomes = outcomes.into_iter();
         outcomes
-            .into_iter()
-            .map(|outcome| {
-                outcome.unwrap_or_else(|| Outcome::Rejected("no list takes this kind".to_owned()))
-            })
+            .map(|outcome| outcome.unwrap_or_else(none))
             .collect()
     }
 }
@@ -335,6 +322,7 @@ impl Target for PulledFeed {
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let rows = self.threats.rows().await?;
         let mut held = Vec::new();
+        let mut seen = Vec::new();
         for list in &self.lists {
             let unusable = self.inspect(list, &rows).err();
             let published = list.published.read().await?;
@@ -349,6 +337,7 @@ impl Target for PulledFeed {
                 self.behind().insert(list.group, unusable);
             }
             for (value, note) in published.entries {
+                seen.push((value.clone(), note.clone()));
                 let wanted = match scope {
                     Scope::All => true,
                     Scope::Values(values) => values.contains(&value),
@@ -368,32 +357,26 @@ impl Target for PulledFeed {
                 }
             }
         }
+        self.seen.replace(seen);
         Ok(held)
     }
 
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
-        match batch {
-            Batch::Add(writes) | Batch::Update(writes) => {
-                self.change(
-                    writes,
-                    |write| &write.value,
-                    |entries, write| {
-                        entries.insert(write.value.clone(), write.note.clone());
-                    },
-                )
-                .await
-            }
-            Batch::Remove(removals) => {
-                self.change(
-                    removals,
-                    |removal| &removal.value,
-                    |entries, removal| {
-                        entries.remove(&removal.value);
-                    },
-                )
-                .await
-            }
-        }
+        let changes: Vec<Change<'_>> = match batch {
+            Batch::Add(writes) | Batch::Update(writes) => writes
+                .iter()
+                .map(|write| (&write.value, Some(write.note.as_str())))
+                .collect(),
+            Batch::Remove(removals) => removals
+                .iter()
+                .map(|removal| (&removal.value, None))
+                .collect(),
+        };
+        self.change(&changes).await
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.threats.connection.login())
     }
 
     fn staged(&self) -> Option<&dyn Staged> {

@@ -14,8 +14,8 @@ use sdk::connector::Environment;
 use sdk::http::Safety;
 use sdk::indicator::Value;
 use sdk::target::{
-    Activate, Batch, Calls, Capabilities, Facts, Finding, Held, Outcome, Pending, Rejection, Scope,
-    Staged, Target, TargetKey,
+    Activate, Batch, Calls, Capabilities, Facts, Finding, Held, Login, Outcome, Pending, Rejection,
+    Scope, Staged, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 use serde::de::DeserializeOwned;
@@ -294,6 +294,10 @@ impl Target for ManagedGroup {
 
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
         self.edit(batch).await
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.manager.login())
     }
 
     fn staged(&self) -> Option<&dyn Staged> {

@@ -11,20 +11,29 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use sdk::connector::Environment;
 use sdk::http::{Body, Client, ClientBuilder, Request, Response, Safety, StaticHeader};
-use sdk::target::Calls;
+use sdk::target::{Calls, Login};
 use sdk::{Error, ErrorKind, Result, Secret};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use url::Url;
 
+use super::NAME;
 use crate::api::manager::{self as api, Answer, DENIED, Part};
 use crate::config::{Config, Credentials, FortiManager};
 
 const REFUSED_HINT: &str = "check the FortiManager user, its password or token, and `rpc-permit`; no further try is \
-                            made with these credentials until Cordon starts again";
+                            made with these credentials until Cordon starts again, nor by other runs with the same \
+                            store for 24 hours";
 
 /// Credentials that a manager refused, by manager: never sent again in this process.
 static REFUSED: LazyLock<Mutex<HashMap<String, ()>>> = LazyLock::new(Mutex::default);
+
+/// As a new process does, which knows nothing of this manager.
+#[cfg(test)]
+pub(super) fn forget_refusals(account: &str) {
+    let mut refused = REFUSED.lock().unwrap();
+    refused.retain(|identity, ()| !identity.starts_with(account));
+}
 
 /// Calls of one target, beside those of others through the same manager.
 #[derive(Debug, Default)]
@@ -59,6 +68,7 @@ pub(crate) struct Manager {
     credentials: Credentials,
     /// Credentials and manager, hashed.
     identity: String,
+    login: Login,
     session: tokio::sync::Mutex<Option<String>>,
     /// A lock belongs to its session: while one is held, a session that ended is not opened anew.
     locked: AtomicBool,
@@ -75,7 +85,7 @@ pub(crate) struct Manager {
 }
 
 #[derive(Deserialize)]
-struct Login {
+struct LoginAnswer {
     #[serde(default)]
     session: Option<String>,
     result: Vec<Part>,
@@ -122,6 +132,7 @@ impl Manager {
         Ok(Arc::new(Self {
             client: builder.build()?,
             identity: format!("{account} {user} {hash}"),
+            login: Login::new(NAME, &account, user, secret),
             credentials,
             session: tokio::sync::Mutex::default(),
             locked: AtomicBool::new(false),
@@ -132,6 +143,11 @@ impl Manager {
             adom: manager.adom.clone(),
             host,
         }))
+    }
+
+    /// What it is logged in to with.
+    pub(crate) fn login(&self) -> Login {
+        self.login.clone()
     }
 
     pub(crate) fn clock(&self) -> &sdk::Clock {
@@ -253,7 +269,7 @@ impl Manager {
         self.check_refused()?;
         let request = api::login(username, password.expose());
         let response = self.exchange(counter, request, Safety::Read).await?;
-        let login: Login = response.secret_json("FortiManager login")?;
+        let login: LoginAnswer = response.secret_json("FortiManager login")?;
         let status = login.result.first().map(|part| &part.status);
         match (status, login.session) {
             (Some(status), Some(opened)) if status.code == 0 && !opened.is_empty() => {

@@ -11,6 +11,8 @@ mod manager_tests;
 mod push_feed;
 #[cfg(test)]
 mod reach_tests;
+#[cfg(test)]
+mod refused_tests;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,7 @@ pub(crate) use feed::{CAPABILITIES as FEED, PulledFeed};
 pub(crate) use push_feed::{CAPABILITIES as PUSH_FEED, PushFeed};
 
 use crate::config::{Config, Endpoint};
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, Version};
 use managed_group::ManagedGroup;
 use manager::Manager;
 

@@ -9,7 +9,7 @@ use sdk::indicator::{Kind, Value};
 use sdk::ownership::{Owner, container_mark, container_owner};
 use sdk::target::{
     Batch, Calls, Capabilities, EndKnownBy, Facts, Finding, Foreign, Granularity, Held, Level,
-    Outcome, Proof, Rejection, Scope, Target, TargetKey,
+    Login, Outcome, Proof, Rejection, Scope, Target, TargetKey,
 };
 use sdk::{Error, ErrorKind, Result, async_trait};
 
@@ -312,6 +312,10 @@ impl Target for PushFeed {
                 self.by_feed(Command::Remove, &rows).await
             }
         }
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.threats.connection.login())
     }
 
     fn calls(&self) -> Calls {

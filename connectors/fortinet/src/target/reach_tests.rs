@@ -278,6 +278,57 @@ async fn a_feed_that_is_disabled_or_gone_is_told_and_its_list_kept_right() {
     }
 }
 
+/// The list is one for all firewalls and owners, and the lease is of one firewall.
+#[tokio::test]
+async fn what_somebody_marked_since_the_listing_is_not_overwritten() {
+    let lab = lab(&[]).await;
+    let (one, other) = (lab.target("feed"), lab.target("feed"));
+    let marked = |note: &str| Write {
+        note: note.to_owned(),
+        ..write("9.8.7.6")
+    };
+    assert!(one.list(Scope::All).await.unwrap().is_empty());
+    assert!(other.list(Scope::All).await.unwrap().is_empty());
+    assert!(all_done(
+        &one.apply(Batch::Add(&[marked("mark of one")])).await
+    ));
+    let outcomes = other.apply(Batch::Add(&[marked("mark of other")])).await;
+    assert!(matches!(outcomes[..], [Outcome::Exists]), "{outcomes:?}");
+    let held = other.list(Scope::All).await.unwrap().remove(0);
+    assert_eq!(held.note.as_deref(), Some("mark of one"));
+    let both = Write {
+        id: Some(held.id.clone()),
+        ..marked("mark of one mark of other")
+    };
+    assert!(all_done(
+        &other
+            .apply(Batch::Update(std::slice::from_ref(&both)))
+            .await
+    ));
+    // The first one knows nothing of the second mark yet, and would end a block of somebody else.
+    let removal = Removal {
+        id: held.id,
+        value: held.value,
+    };
+    let outcomes = one
+        .apply(Batch::Remove(std::slice::from_ref(&removal)))
+        .await;
+    assert!(
+        matches!(&outcomes[..], [Outcome::Failed(error)] if error.kind() == ErrorKind::Conflict),
+        "{outcomes:?}"
+    );
+    let held = one.list(Scope::All).await.unwrap().remove(0);
+    assert_eq!(held.note.as_deref(), Some("mark of one mark of other"));
+    // What is there already as it should be, or gone, is done.
+    assert!(all_done(&one.apply(Batch::Update(&[both])).await));
+    for target in [one, other] {
+        let gone = target
+            .apply(Batch::Remove(std::slice::from_ref(&removal)))
+            .await;
+        assert!(all_done(&gone), "{gone:?}");
+    }
+}
+
 #[tokio::test]
 async fn item_07_check_finds_that_a_refresh_is_not_permitted() {
     let lab = lab(&[("rights", json!({ "sysgrp": "read" }))]).await;

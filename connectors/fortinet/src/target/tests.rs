@@ -13,25 +13,25 @@ use std::sync::Arc;
 use wiremock::matchers::{body_json, header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     Clock::manual(DateTime::from_timestamp(1_790_000_000, 0).unwrap())
 }
 
-fn options() -> FakeOptions {
+pub(super) fn options() -> FakeOptions {
     FakeOptions::plain(clock())
 }
 
-async fn start(options: FakeOptions) -> Fake {
+pub(super) async fn start(options: FakeOptions) -> Fake {
     crate::fake::start(options).await.unwrap()
 }
 
-fn targets(configuration: &Json, mechanism: &str) -> Vec<Arc<dyn Target>> {
+pub(super) fn targets(configuration: &Json, mechanism: &str) -> Vec<Arc<dyn Target>> {
     let mut configuration = configuration.clone();
     configuration["mechanism"] = json!(mechanism);
     super::targets(configuration, &Environment::new(clock())).unwrap()
 }
 
-fn target(configuration: &Json, mechanism: &str) -> Arc<dyn Target> {
+pub(super) fn target(configuration: &Json, mechanism: &str) -> Arc<dyn Target> {
     targets(configuration, mechanism).remove(0)
 }
 

@@ -15,6 +15,9 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// Commits of big configurations take minutes.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// How long a job may be missing from the list of all.
+const LISTED_WITHIN: Duration = Duration::from_secs(60);
+
 /// How a job ended.
 pub(super) struct Ended {
     pub(super) is_ok: bool,
@@ -88,8 +91,8 @@ pub(super) fn told(job: &Element) -> String {
     told.join("; ")
 }
 
-/// The number of the last job of a type, if any is shown.
-pub(super) async fn last(connection: &Connection, kind: &str) -> Result<Option<String>> {
+/// The numbers of the jobs of a type that are shown.
+async fn listed(connection: &Connection, kind: &str) -> Result<Vec<u64>> {
     let answer = connection
         .show("<show><jobs><all></all></jobs></show>", "jobs")
         .await?;
@@ -99,7 +102,33 @@ pub(super) async fn last(connection: &Connection, kind: &str) -> Result<Option<S
         .flat_map(|result| result.all("job"));
     Ok(jobs
         .filter(|job| job.text_at(&["type"]) == Some(kind))
-        .filter_map(|job| job.text_at(&["id"])?.parse::<u64>().ok())
+        .filter_map(|job| job.text_at(&["id"])?.parse().ok())
+        .collect())
+}
+
+/// The number of the last job of a type; 0 where none is shown.
+pub(super) async fn last(connection: &Connection, kind: &str) -> Result<u64> {
+    Ok(listed(connection, kind)
+        .await?
+        .into_iter()
         .max()
-        .map(|id| id.to_string()))
+        .unwrap_or(0))
+}
+
+/// The number of the job of a type that came after another one; waits until it is listed. An older one would say how
+/// something else ended.
+pub(super) async fn after(
+    connection: &Connection,
+    kind: &str,
+    before: u64,
+    what: &str,
+) -> Result<String> {
+    let clock = connection.client.clock();
+    let what = format!("the wait for the job of {what}");
+    poll_from(clock, &what, INTERVAL, INTERVAL, LISTED_WITHIN, || async {
+        let later = listed(connection, kind).await?.into_iter();
+        let first = later.filter(|id| *id > before).min();
+        Ok(first.map(|id| id.to_string()))
+    })
+    .await
 }

@@ -38,6 +38,12 @@ async fn refresh(lab: &Lab, kind: &str, list: &str) -> String {
     }
 }
 
+/// From now on the lists' server answers every device so.
+async fn serve(lab: &Lab, status: &str) {
+    let path = format!("/fake/set?publisher={status}");
+    assert_eq!(lab.raw("GET", &path, "", b"").await.status, 200);
+}
+
 #[tokio::test]
 async fn item_51_a_list_is_fetched_at_its_interval_or_when_asked() {
     let lab = lab(&[]).await;
@@ -93,6 +99,59 @@ async fn items_53_and_54_a_lost_list_is_kept_and_half_a_list_is_taken() {
             .contains("Using old copy")
     );
     assert!(lab.blocks("45.83.0.1").await);
+}
+
+#[tokio::test]
+async fn item_53_a_list_that_is_not_served_is_kept_or_stopped() {
+    for (status, position, kept) in [
+        ("404", "stop", true),
+        ("500", "stop", true),
+        ("silent", "stop", true),
+        ("401", "stop", false),
+        ("401", "keep-old", true),
+    ] {
+        let lab = lab(&[("list-refused", position)]).await;
+        publish(&lab, "cordon-ip", "45.83.0.1\n");
+        refresh(&lab, "ip", "cordon-ip").await;
+        serve(&lab, status).await;
+        let job = refresh(&lab, "ip", "cordon-ip").await;
+        assert!(job.contains("<result>FAIL"), "{status}: {job}");
+        assert_eq!(lab.blocks("45.83.0.1").await, kept, "{status} {position}");
+        serve(&lab, "200").await;
+        assert!(
+            refresh(&lab, "ip", "cordon-ip")
+                .await
+                .contains("<result>OK")
+        );
+        assert!(lab.blocks("45.83.0.1").await);
+    }
+}
+
+/// Whether an answer names the job or not, and whether the list of jobs shows it at once or not: an older refresh that
+/// went well says nothing about this one.
+#[tokio::test]
+async fn item_53_a_refresh_that_fails_is_told_however_the_device_names_its_job() {
+    for answer in ["job", "text", "text-and-listed-late"] {
+        for (status, position) in [("404", "stop"), ("401", "stop"), ("401", "keep-old")] {
+            let lab = lab(&[("refresh-answer", answer), ("list-refused", position)]).await;
+            let (target, ..) = lab.ready("edl").await;
+            let staged = target.staged().unwrap();
+            add(&*target, &[write(ipv4("45.83.0.1"), 3)]).await;
+            staged.commit().await.unwrap();
+            serve(&lab, status).await;
+            add(&*target, &[write(ipv4("45.83.0.2"), 3)]).await;
+            let error = staged.commit().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{answer} {status}");
+            let words = error.to_string();
+            assert!(words.contains("the refresh of cordon-ip failed"), "{words}");
+            assert!(words.contains("Unable to fetch external list"), "{words}");
+            assert!(error.hint_text().unwrap().contains("web server"));
+            assert!(staged.pending().await.unwrap().is_some());
+            serve(&lab, "200").await;
+            staged.commit().await.unwrap();
+            assert!(lab.blocks("45.83.0.2").await, "{answer}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -279,6 +338,58 @@ async fn check_names_a_list_of_another_type_and_another_source() {
     );
     assert_eq!(find("expands domains").level, Level::Warning);
     assert_eq!(find("certificate profile").level, Level::Warning);
+}
+
+#[tokio::test]
+async fn check_tells_which_rule_uses_a_list_and_where_it_did_not_look() {
+    let lab = lab(&[]).await;
+    let (target, facts, _) = lab.ready("edl").await;
+    let told = async || -> Vec<(Level, String)> {
+        let findings = target.examine(&facts).await.unwrap();
+        let about = findings
+            .into_iter()
+            .filter(|finding| matches!(&*finding.subject, "rule" | "profile"));
+        about
+            .map(|finding| (finding.level, finding.message))
+            .collect()
+    };
+    let ok = |text: &str| (Level::Ok, text.to_owned());
+    let warning = |text: &str| (Level::Warning, text.to_owned());
+    let domain = warning("whether an anti-spyware profile uses cordon-domain is not looked at");
+    assert_eq!(
+        told().await,
+        [
+            ok("block-cordon denies by cordon-ip"),
+            domain.clone(),
+            warning("whether a URL filtering profile uses cordon-url is not looked at"),
+        ]
+    );
+    // A URL list as category, and an address list that all virtual systems share.
+    let rule = "/rulebase/security/rules/entry[@name='block-cordon']";
+    lab.change(
+        "set",
+        rule,
+        "<category><member>cordon-url</member></category>",
+    )
+    .await;
+    let list = "<entry name='cordon-ip'><type><ip><url>https://lists.example/cordon-ip.txt</url></ip></type></entry>";
+    let shared = [
+        ("type", "config"),
+        ("action", "set"),
+        ("xpath", "/config/shared/external-list"),
+        ("element", list),
+    ];
+    assert!(lab.ask(&shared).await.has("success"));
+    lab.change("delete", "/external-list/entry[@name='cordon-ip']", "")
+        .await;
+    lab.commit("<commit/>").await;
+    lab.pass(10);
+    let both = [
+        ok("block-cordon denies by cordon-ip"),
+        domain,
+        ok("block-cordon denies by cordon-url"),
+    ];
+    assert_eq!(told().await, both);
 }
 
 #[tokio::test]

@@ -326,6 +326,38 @@ async fn a_push_that_was_never_asked_for_is_made_good() {
 }
 
 #[tokio::test]
+async fn check_tells_which_rule_of_the_device_group_uses_our_groups() {
+    let lab = group(&[]).await;
+    let target = lab.target("objects");
+    let facts = target.open().await.unwrap();
+    let told = async || {
+        let findings = target.examine(&facts).await.unwrap();
+        let mut rules = findings.into_iter().filter(|found| found.subject == "rule");
+        rules.next().unwrap()
+    };
+    let found = told().await;
+    assert_eq!(found.level, Level::Ok);
+    assert_eq!(found.message, "block-cordon denies by cordon-1");
+    // The same rule, allowing.
+    let xpath = format!("{GROUP}/pre-rulebase/security/rules/entry[@name='block-cordon']");
+    let change = [
+        ("type", "config"),
+        ("action", "set"),
+        ("xpath", &xpath),
+        ("element", "<action>allow</action>"),
+    ];
+    assert!(lab.ask(&change).await.has("success"));
+    lab.commit("<commit/>").await;
+    lab.pass(10);
+    let found = told().await;
+    assert_eq!(found.level, Level::Warning);
+    assert_eq!(
+        found.message,
+        "no deny rule of this device group uses cordon-1"
+    );
+}
+
+#[tokio::test]
 async fn a_panorama_that_forgot_its_jobs_is_asked_to_push_once_more() {
     let lab = group(&[]).await;
     stored(&lab).await.staged().unwrap().commit().await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
 use crate::target::{
-    Activate, Batch, Calls, Capabilities, Facts, Finding, Foreign, Held, Outcome, Pending,
+    Activate, Batch, Calls, Capabilities, Facts, Finding, Foreign, Held, Login, Outcome, Pending,
     Rejection, Removal, Replacing, Scope, Staged, Target, TargetKey, Write,
 };
 
@@ -276,6 +276,10 @@ impl Target for Watch {
             self.watcher.lock().tally.faults.push(fault);
         }
         outcomes
+    }
+
+    fn login(&self) -> Option<Login> {
+        self.inner.login()
     }
 
     fn staged(&self) -> Option<&dyn Staged> {

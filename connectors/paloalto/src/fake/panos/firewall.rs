@@ -157,6 +157,7 @@ impl Firewall {
         let taking = Taking {
             empty_clears: self.position(&profile::EMPTY_LIST) == "clear",
             comments_are_empty: self.position(&profile::COMMENT_ONLY) == "empty",
+            refusal_stops: self.position(&profile::LIST_REFUSED) == "stop",
             version: self.version(),
         };
         let now = self.now();

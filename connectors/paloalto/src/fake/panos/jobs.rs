@@ -10,6 +10,9 @@ const WORK: i64 = 2;
 /// How long firewalls are at work on a push after its job is over, in seconds.
 const ELSEWHERE: i64 = 4;
 
+/// How long a job that is listed late is not listed, in seconds.
+const UNLISTED: i64 = 5;
+
 /// Fastest that a client should ask, in seconds.
 const SLOWEST_POLL: i64 = 2;
 
@@ -49,6 +52,10 @@ pub(super) struct Job {
     asked: Option<DateTime<Utc>>,
     /// How often. A client on another clock must see an end too.
     questions: usize,
+    /// Whether it is not in the list of all jobs at first.
+    late: bool,
+    /// How often it was left out.
+    left_out: usize,
 }
 
 /// The queue.
@@ -73,8 +80,17 @@ impl Jobs {
             over: None,
             asked: None,
             questions: 0,
+            late: false,
+            left_out: 0,
         });
         self.next
+    }
+
+    /// Leaves the last job out of the list of all for a while.
+    pub(super) fn list_late(&mut self) {
+        if let Some(job) = self.all.last_mut() {
+            job.late = true;
+        }
     }
 
     /// The first job whose time is up and that is not over.
@@ -112,7 +128,15 @@ impl Jobs {
         times: bool,
     ) -> Result<Node, String> {
         let Some(id) = id else {
-            return Ok(Node::new("result").with(self.all.iter().map(|job| job.node(now, times))));
+            let listed = self.all.iter_mut().filter_map(|job| {
+                let is_time = now - job.enqueued >= TimeDelta::seconds(UNLISTED);
+                if job.late && !is_time && job.left_out < MOST_QUESTIONS {
+                    job.left_out += 1;
+                    return None;
+                }
+                Some(job.node(now, times))
+            });
+            return Ok(Node::new("result").with(listed));
         };
         let number = id.parse::<u32>().ok();
         let Some(job) = self.all.iter_mut().find(|job| Some(job.id) == number) else {

@@ -26,19 +26,43 @@ pub(super) struct Lists {
     /// Where the publisher's files lie; a source URL's last segment names one.
     pub(super) directory: PathBuf,
     pub(super) contents: BTreeMap<String, Content>,
-    /// Whether the publisher cannot be reached.
-    pub(super) unreachable: bool,
+    pub(super) publisher: Publisher,
+}
+
+/// How the server of the lists answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Publisher {
+    /// With the list.
+    #[default]
+    Serves,
+    /// 401: the device's credentials are not taken.
+    Refuses,
+    /// 404, 500, or not at all.
+    Fails,
+}
+
+impl Publisher {
+    /// By its status; anything that is no status is silence.
+    pub(super) fn answering(status: &str) -> Self {
+        match status {
+            "200" => Self::Serves,
+            "401" => Self::Refuses,
+            _ => Self::Fails,
+        }
+    }
 }
 
 /// What decides how a fetch is taken.
 pub(super) struct Taking {
     pub(super) empty_clears: bool,
     pub(super) comments_are_empty: bool,
+    pub(super) refusal_stops: bool,
     pub(super) version: (u32, u32, u32),
 }
 
 impl Lists {
-    /// Fetches one list. `Err`: what the job says; the old content stays.
+    /// Fetches one list. `Err`: what the job says; the old content stays, unless the device stops enforcing a list
+    /// that is refused to it.
     pub(super) fn fetch(
         &mut self,
         list: &Node,
@@ -51,8 +75,13 @@ impl Lists {
             .and_then(|kind| kind.text_of("url"))
             .unwrap_or_default();
         let old = || "Unable to fetch external list. Using old copy for refresh.".to_owned();
-        if self.unreachable {
-            return Err(old());
+        match self.publisher {
+            Publisher::Serves => {}
+            Publisher::Refuses if taking.refusal_stops => {
+                self.contents.remove(&name);
+                return Err("Unable to fetch external list. Authentication failed.".to_owned());
+            }
+            Publisher::Refuses | Publisher::Fails => return Err(old()),
         }
         let file = url.rsplit('/').next().unwrap_or_default();
         let text = std::fs::read_to_string(self.directory.join(file)).map_err(|_| old())?;

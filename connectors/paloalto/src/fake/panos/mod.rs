@@ -58,7 +58,7 @@ use super::Part;
 use firewall::Firewall;
 use folder::Folder;
 use jobs::{Jobs, Locks};
-use lists::Lists;
+use lists::{Lists, Publisher};
 use panorama::Panorama;
 use registered::Table;
 use site::Site;
@@ -415,9 +415,16 @@ async fn blocked(
     axum::Json(firewall.blocks(value, append))
 }
 
+/// What happens around the devices: `?publisher=…` is the status with which the lists' server answers all of them, `?serial=…`
+/// names one that `&connected=…` or `&pair=…` is about.
 async fn set(State(shared): State<Shared>, Query(query): Query<BTreeMap<String, String>>) {
     let mut site = shared.lock();
     site.pass();
+    if let Some(status) = query.get("publisher") {
+        for firewall in &mut site.firewalls {
+            firewall.lists.publisher = Publisher::answering(status);
+        }
+    }
     let Some(serial) = query.get("serial") else {
         return;
     };

@@ -214,8 +214,12 @@ impl Firewall {
         }
         let now = self.now();
         let id = self.jobs.enqueue(Task::Refresh(name), administrator, now);
-        if self.position(&profile::REFRESH_ANSWER) == "job" {
-            return Reply::enqueued(&format!("EDL refresh job enqueued with jobid {id}"), id);
+        match self.position(&profile::REFRESH_ANSWER).as_str() {
+            "job" => {
+                return Reply::enqueued(&format!("EDL refresh job enqueued with jobid {id}"), id);
+            }
+            "text-and-listed-late" => self.jobs.list_late(),
+            _ => {}
         }
         Reply::success(
             None,

@@ -102,9 +102,16 @@ pub(super) const COMMENT_ONLY: Switch = Switch {
 
 pub(super) const REFRESH_ANSWER: Switch = Switch {
     name: "refresh-answer",
-    about: "whether the answer to a refresh names its job (§4.7)",
-    positions: &["job", "text"],
-    harshest: "text",
+    about: "whether the answer to a refresh names its job, and whether that is listed at once (§4.7)",
+    positions: &["job", "text", "text-and-listed-late"],
+    harshest: "text-and-listed-late",
+};
+
+pub(super) const LIST_REFUSED: Switch = Switch {
+    name: "list-refused",
+    about: "what a list does whose server refuses the device's credentials (§4.6)",
+    positions: &["stop", "keep-old"],
+    harshest: "stop",
 };
 
 /// All of them.
@@ -124,14 +131,25 @@ pub(in crate::fake) const SWITCHES: &[Switch] = &[
     EMPTY_LIST,
     COMMENT_ONLY,
     REFRESH_ANSWER,
+    LIST_REFUSED,
 ];
 
 /// Those that can make a difference to a mechanism.
 pub(in crate::fake) fn of(mechanism: &str) -> Vec<Switch> {
     match mechanism {
-        "tags" => vec![DUPLICATE, UNREGISTER, REREGISTER, REBOOT_TIMER],
+        "tags" => vec![
+            DUPLICATE,
+            UNREGISTER,
+            REREGISTER,
+            OVERFLOW,
+            LONG_TIMEOUT,
+            REBOOT_TIMER,
+            KEYGEN,
+            MISSING_RIGHT,
+            PASSIVE,
+        ],
         "objects" => vec![BUSY, PROGRESS, DRAFT],
-        "edl" => vec![EMPTY_LIST, COMMENT_ONLY, REFRESH_ANSWER, BUSY],
+        "edl" => vec![EMPTY_LIST, COMMENT_ONLY, REFRESH_ANSWER, LIST_REFUSED, BUSY],
         _ => SWITCHES.to_vec(),
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn check(root: &Node, whole: bool) -> Result<(), String> {
         let tags = names(vsys, "tag");
         let addresses = names(vsys, "address");
         let groups = names(vsys, "address-group");
-        let lists = names(vsys, "external-list");
+        let mut lists = names(vsys, "external-list");
+        lists.extend(
+            root.child("shared")
+                .map_or_else(BTreeSet::new, |shared| names(shared, "external-list")),
+        );
         for entry in entries(vsys, "tag") {
             name_of(entry, 127)?;
         }
@@ -102,6 +106,13 @@ pub(super) fn check(root: &Node, whole: bool) -> Result<(), String> {
                             "rules -> {name} -> {side} '{member}' is not a valid reference"
                         ));
                     }
+                }
+            }
+            for member in rule.child("category").map_or(Vec::new(), Node::members) {
+                if member != "any" && !lists.contains(member) {
+                    return Err(format!(
+                        "rules -> {name} -> category '{member}' is not a valid reference"
+                    ));
                 }
             }
         }
@@ -247,7 +258,7 @@ pub(super) fn referenced(root: &Node, name: &str, section: &str) -> Option<Strin
 /// The external lists that a rule, or a profile, uses, in their order.
 pub(super) fn used_lists(vsys: &Node) -> impl Iterator<Item = &Node> {
     let named: BTreeSet<&str> = rules(vsys)
-        .flat_map(|rule| ["source", "destination"].map(|side| rule.child(side)))
+        .flat_map(|rule| ["source", "destination", "category"].map(|part| rule.child(part)))
         .flatten()
         .flat_map(Node::members)
         .collect();

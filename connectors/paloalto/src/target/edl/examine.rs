@@ -51,10 +51,10 @@ async fn one(edl: &Edl, list: &List, facts: &Facts, findings: &mut Vec<Finding>)
             hint,
         });
     };
-    let (mut found, mut in_vsys) = (None, true);
-    for (place, prefix) in [
-        (true, edl.connection.place.part.path()),
-        (false, "/config/shared".to_owned()),
+    let mut found = None;
+    for prefix in [
+        edl.connection.place.part.path(),
+        "/config/shared".to_owned(),
     ] {
         let Some(literal) = literal(name) else {
             break;
@@ -69,7 +69,7 @@ async fn one(edl: &Edl, list: &List, facts: &Facts, findings: &mut Vec<Finding>)
             return Ok(false);
         }
         if let Some(entry) = answer.root.at(&["result", "entry"]) {
-            (found, in_vsys) = (Some(entry.clone()), place);
+            found = Some(entry.clone());
             break;
         }
     }
@@ -144,21 +144,37 @@ async fn one(edl: &Edl, list: &List, facts: &Facts, findings: &mut Vec<Finding>)
         format!("{name} holds {entries} of {limit} entries of all lists of its type"),
         excess.then(|| "the device skips the rest, and tells it in its system log only".to_owned()),
     );
-    if list.sort == Sort::Ip && in_vsys {
-        findings.push(rules::using(&edl.connection, &[name]).await?);
-    } else {
-        findings.push(Finding {
-            level: Level::Warning,
-            subject: "rule".into(),
-            message: format!("whether a profile or rule uses {name} is not looked at"),
-            hint: Some(match list.sort {
-                Sort::Domain => "use it in an anti-spyware profile of an allow rule, with action block or sinkhole",
-                Sort::Url => "use it in a URL filtering profile, or as category of a deny rule",
-                Sort::Ip => "use it as source or destination of a deny rule",
-            }.to_owned()),
-        });
-    }
+    findings.push(used(edl, list).await?);
     Ok(true)
+}
+
+/// Whether anything enforces the list. Profiles are not read: where they name lists differs by version and is not
+/// documented to us.
+async fn used(edl: &Edl, list: &List) -> Result<Finding> {
+    let name = list.feed.name();
+    let (kind, hint) = match list.sort {
+        Sort::Ip => return rules::using(&edl.connection, &[name], rules::ADDRESSES).await,
+        Sort::Url => {
+            let found = rules::using(&edl.connection, &[name], rules::CATEGORY).await?;
+            if found.level == Level::Ok {
+                return Ok(found);
+            }
+            (
+                "a URL filtering profile",
+                "use it in a URL filtering profile, or as category of a deny rule: no such rule was found",
+            )
+        }
+        Sort::Domain => (
+            "an anti-spyware profile",
+            "use it in an anti-spyware profile of an allow rule, with action block or sinkhole",
+        ),
+    };
+    Ok(Finding {
+        level: Level::Warning,
+        subject: "profile".into(),
+        message: format!("whether {kind} uses {name} is not looked at"),
+        hint: Some(hint.to_owned()),
+    })
 }
 
 fn interval(definition: &Element) -> &str {

@@ -4,10 +4,7 @@ mod examine;
 mod list;
 mod pulled;
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use sdk::feed::Feed;
+use sdk::feed::{Change, Feed, Seen};
 use sdk::http::Safety;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
@@ -84,19 +81,7 @@ pub(crate) struct Edl {
     pub(super) lists: Vec<List>,
     capacity: Option<usize>,
     activate: Activate,
-    /// The marks as they were last seen or written by us; `None` before the first listing.
-    seen: Mutex<Option<HashMap<Value, String>>>,
-}
-
-/// What became of one row under the list's lock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Met {
-    /// It is as it was asked for.
-    Done,
-    /// An addition met an entry that was not listed.
-    Exists,
-    /// Another run wrote other marks since the listing; ours would wipe them out.
-    Changed,
+    seen: Seen,
 }
 
 impl Edl {
@@ -143,74 +128,42 @@ impl Edl {
             lists,
             capacity: config.capacity,
             activate: config.activate,
-            seen: Mutex::default(),
+            seen: Seen::default(),
         })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Option<HashMap<Value, String>>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the lists that values stand in.
-    async fn change(&self, changes: &[(&Value, Option<&str>)]) -> Vec<Outcome> {
-        let mut failed: Vec<(Sort, Error)> = Vec::new();
-        let seen = self.seen().clone();
-        let mut met = vec![Met::Done; changes.len()];
+    /// Changes the lists that values stand in; one outcome per row.
+    async fn change(&self, changes: &[Change<'_>]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
         for list in &self.lists {
-            let here: Vec<usize> = (0..changes.len())
-                .filter(|&row| Sort::of(changes[row].0.kind()) == Some(list.sort))
+            let places: Vec<usize> = (0..changes.len())
+                .filter(|&place| Sort::of(changes[place].0.kind()) == Some(list.sort))
                 .collect();
-            if here.is_empty() {
+            if places.is_empty() {
                 continue;
             }
-            let met = &mut met;
-            let seen = seen.as_ref();
-            let update = move |entries: &mut sdk::feed::Entries| {
-                for row in here {
-                    met[row] = change_one(entries, seen, changes[row]);
-                }
-            };
+            let here: Vec<Change<'_>> = places.iter().map(|&place| changes[place]).collect();
             let changed = match list.pulled.forget().await {
-                Ok(()) => list.feed.update(update, list.sort.render()).await,
+                Ok(()) => {
+                    list.feed
+                        .change(&here, &self.seen, list.sort.render())
+                        .await
+                }
                 Err(error) => Err(error),
             };
-            if let Err(error) = changed {
-                failed.push((list.sort, error));
+            let results = changed.unwrap_or_else(|error| {
+                let copies = here.iter().map(|_| super::outcome_of(&error));
+                copies.collect()
+            });
+            for (place, outcome) in places.into_iter().zip(results) {
+                outcomes[place] = Some(outcome);
             }
         }
-        let outcome = |row: usize| {
-            let sort = Sort::of(changes[row].0.kind());
-            if !self.lists.iter().any(|list| Some(list.sort) == sort) {
-                return Outcome::Rejected("no list is configured for this kind".to_owned());
-            }
-            match (failed.iter().find(|(of, _)| Some(*of) == sort), met[row]) {
-                (Some((_, error)), _) => super::outcome_of(error),
-                (None, Met::Done) => Outcome::Done,
-                (None, Met::Exists) => Outcome::Exists,
-                (None, Met::Changed) => Outcome::Failed(
-                    Error::new(
-                        ErrorKind::Conflict,
-                        "another run changed this entry since it was listed",
-                    )
-                    .hint("run again"),
-                ),
-            }
-        };
-        let outcomes: Vec<Outcome> = (0..changes.len()).map(outcome).collect();
-        if let Some(seen) = self.seen().as_mut() {
-            for ((value, mark), outcome) in changes.iter().zip(&outcomes) {
-                match (outcome, mark) {
-                    (Outcome::Done, Some(mark)) => {
-                        seen.insert((*value).clone(), (*mark).to_owned());
-                    }
-                    (Outcome::Done, None) => {
-                        seen.remove(*value);
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let none = || Outcome::Rejected("no list is configured for this kind".to_owned());
+        let outcomes = outcomes.into_iter();
         outcomes
+            .map(|outcome| outcome.unwrap_or_else(none))
+            .collect()
     }
 
     /// Has the device pull one list, and waits until it did.
@@ -226,29 +179,28 @@ impl Edl {
         );
         let request = api::operate(&self.connection.place, Safety::Idempotent, command);
         let what = format!("the refresh of {name}");
+        let before = job::last(&self.connection, "EDLRefresh").await?;
         let answer = self
             .connection
             .get(request, &what)
             .await
             .map_err(|error| error.hint(format!("make an external dynamic list {name} of type {sort}, use it, commit; or name the one there is in `lists`")))?;
         let id = match answer.root.text_at(&["result", "job"]) {
-            Some(id) => Some(id.to_owned()),
-            // The answer is not documented: where it names no job, the last one of its sort is it.
-            None => job::last(&self.connection, "EDLRefresh").await?,
+            Some(id) => id.to_owned(),
+            // The answer is not documented: where it names no job, the next one of its sort is it.
+            None => job::after(&self.connection, "EDLRefresh", before, &what).await?,
         };
-        if let Some(id) = id {
-            let ended = job::ended(&self.connection, &id, &what).await?;
-            if !ended.is_ok {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!(
-                        "{what} failed, and the device keeps what it had: {}",
-                        ended.told
-                    ),
-                )
-                .with("job", id)
-                .hint("look whether the device reaches the web server that serves the list"));
-            }
+        let ended = job::ended(&self.connection, &id, &what).await?;
+        if !ended.is_ok {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("{what} failed: {}", ended.told),
+            )
+            .with("job", id)
+            .hint(
+                "look whether the device reaches the web server that serves the list, and gets in; until then it \
+                 keeps what it had, or, where the server refuses it, possibly enforces nothing of the list",
+            ));
         }
         list.pulled.note(&text).await
     }
@@ -272,32 +224,6 @@ impl Edl {
         }
         Ok(behind)
     }
-}
-
-/// Changes one entry, unless somebody else changed it since it was seen.
-fn change_one(
-    entries: &mut sdk::feed::Entries,
-    seen: Option<&HashMap<Value, String>>,
-    (value, mark): (&Value, Option<&str>),
-) -> Met {
-    let there = entries.get(value).map(String::as_str);
-    if there == mark {
-        return Met::Done;
-    }
-    if let Some(seen) = seen
-        && let Some(there) = there
-    {
-        match seen.get(value) {
-            None => return Met::Exists,
-            Some(known) if known != there => return Met::Changed,
-            Some(_) => {}
-        }
-    }
-    match mark {
-        Some(mark) => entries.insert(value.clone(), mark.to_owned()),
-        None => entries.remove(value),
-    };
-    Met::Done
 }
 
 #[async_trait]
@@ -340,7 +266,7 @@ impl Target for Edl {
     /// What is published. The device does not tell in a documented form what it holds.
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let mut held = Vec::new();
-        let mut seen = HashMap::new();
+        let mut seen = Vec::new();
         for list in &self.lists {
             let snapshot = list.feed.read().await?;
             let lines: std::collections::HashSet<&str> = snapshot
@@ -350,7 +276,6 @@ impl Target for Edl {
                 .lines()
                 .collect();
             for (value, mark) in &snapshot.entries {
-                seen.insert(value.clone(), mark.clone());
                 held.push(Held {
                     id: format!("{}:{value}", value.kind()).into(),
                     value: value.clone(),
@@ -363,8 +288,9 @@ impl Target for Edl {
                     writable: true,
                 });
             }
+            seen.extend(snapshot.entries);
         }
-        *self.seen() = Some(seen);
+        self.seen.replace(seen);
         if let Scope::Values(values) = scope {
             held.retain(|entry| values.contains(&entry.value));
         }
@@ -372,7 +298,7 @@ impl Target for Edl {
     }
 
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
-        let changes: Vec<(&Value, Option<&str>)> = match batch {
+        let changes: Vec<Change<'_>> = match batch {
             Batch::Add(writes) | Batch::Update(writes) => writes
                 .iter()
                 .map(|write| (&write.value, Some(write.note.as_str())))

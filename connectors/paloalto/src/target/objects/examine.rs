@@ -84,7 +84,7 @@ pub(super) async fn examine(objects: &Objects, facts: &Facts) -> Result<Vec<Find
             ),
             hint: None,
         });
-        findings.push(rules::using(connection, &[&name]).await?);
+        findings.push(rules::using(connection, &[&name], rules::ADDRESSES).await?);
     }
     Ok(findings)
 }

@@ -92,6 +92,6 @@ pub(super) async fn examine(tags: &Tags, facts: &Facts) -> Result<Vec<Finding>> 
         message: format!("{} filters on our tags", whole.join(", ")),
         hint: None,
     });
-    findings.push(rules::using(connection, &whole).await?);
+    findings.push(rules::using(connection, &whole, rules::ADDRESSES).await?);
     Ok(findings)
 }
