@@ -116,6 +116,12 @@ const fn yes() -> bool {
     true
 }
 
+/// A text that is not empty: editors of playbooks keep the fields that nobody filled.
+fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
 fn text_or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -149,10 +155,10 @@ pub(super) enum SourceFormat {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub(super) struct SyncCollection {
     /// An IOC collection (`ioc-collection--…`) or feed at Sekoia, read with `sekoia_api_key` of the configuration
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub(super) ioc_collection_id: Option<String>,
     /// Address of the collection
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub(super) source_url: Option<String>,
     /// What the address serves. A collection at Sekoia is read as STIX, or with `list` as text, which has no
     /// dates
@@ -162,7 +168,7 @@ pub(super) struct SyncCollection {
     #[serde(default)]
     pub(super) stix_objects: Option<Vec<Json>>,
     /// A file with the collection as a JSON array of STIX objects; only with `complete`
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub(super) stix_objects_path: Option<String>,
     /// The STIX objects given are the whole collection: what is not among them is taken down
     #[serde(default)]
@@ -183,7 +189,7 @@ pub(super) struct PushIndicators {
     #[serde(default)]
     pub(super) stix_objects: Option<Vec<Json>>,
     /// A file with a JSON array of STIX objects
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub(super) stix_objects_path: Option<String>,
     /// Days after which objects without an end are taken down
     #[serde(default)]

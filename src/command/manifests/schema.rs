@@ -103,7 +103,10 @@ fn simplify(schema: &Json, root: &Json) -> Map<String, Json> {
             let types: Vec<&Json> = types.iter().filter(|it| *it != "null").collect();
             match types[..] {
                 [one] => plain.insert("type".to_owned(), one.clone()),
-                _ => plain.insert("type".to_owned(), json!(types)),
+                _ => {
+                    let choices: Vec<Json> = types.iter().map(|it| json!({ "type": it })).collect();
+                    plain.insert("anyOf".to_owned(), json!(choices))
+                }
             };
         }
         Some(one) => drop(plain.insert("type".to_owned(), one.clone())),
@@ -295,6 +298,7 @@ mod tests {
                 "key": { "type": ["string", "null"], "format": "password", "x-secret": true, "default": null },
                 "port": { "anyOf": [{ "type": "integer", "format": "uint16" }, { "type": "string" }] },
                 "any": { "type": "array", "items": true },
+                "several": { "type": "array", "items": { "type": ["string", "array"] } },
                 "map": { "type": "object", "additionalProperties": { "type": "string", "x-secret": true } },
                 "way": { "anyOf": [{ "$ref": "#/$defs/Way" }, { "type": "null" }], "description": "How." },
             },
@@ -319,6 +323,7 @@ mod tests {
                     "key": { "type": "string", "x-secret": true },
                     "port": { "anyOf": [{ "type": "integer" }, { "type": "string" }] },
                     "any": { "type": "array" },
+                    "several": { "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "array" }] } },
                     "map": { "type": "object", "additionalProperties": { "type": "string", "x-secret": true } },
                     "way": { "description": "How.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
                 },

@@ -83,7 +83,7 @@ fn only_files_below_the_data_path_are_read() {
         ("link.json", "link that leads out"),
         (".", "does not stay below"),
         ("folder", "not a file"),
-        ("", "does not stay below"),
+        ("", "exactly one of stix_objects and stix_objects_path"),
     ] {
         let (_, _, end) = push(&fake, path, |job| {
             let outside = outside(&job);
