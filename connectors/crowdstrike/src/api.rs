@@ -1,5 +1,7 @@
 //! Requests, each pure, and the parts of the answers that serve us.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use sdk::http::{Request, Response, Safety};
@@ -228,28 +230,51 @@ pub(crate) struct VendorError {
     pub(crate) message: Option<String>,
 }
 
+/// A text of an answer, where it stands there as it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// The text of a field that may be absent.
+    pub(crate) fn of(field: &'a Option<Self>) -> Option<&'a str> {
+        field.as_ref().map(|text| &*text.0)
+    }
+}
+
+/// What an answer to a create says of a row.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Created<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Cow<'a, str>,
+    #[serde(default, borrow, rename = "type")]
+    pub(crate) kind: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) value: Option<Text<'a>>,
+}
+
 /// An entry as Falcon returns it, as far as we look.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) id: String,
-    #[serde(default, rename = "type")]
-    pub(crate) kind: Option<String>,
-    #[serde(default)]
-    pub(crate) value: Option<String>,
-    #[serde(default)]
-    pub(crate) action: Option<String>,
-    #[serde(default)]
-    pub(crate) mobile_action: Option<String>,
-    #[serde(default)]
-    pub(crate) severity: Option<String>,
-    #[serde(default)]
-    pub(crate) description: Option<String>,
-    #[serde(default)]
-    pub(crate) source: Option<String>,
-    #[serde(default)]
-    pub(crate) tags: Option<Vec<String>>,
-    #[serde(default)]
-    pub(crate) platforms: Option<Vec<String>>,
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entry<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Cow<'a, str>,
+    #[serde(default, borrow, rename = "type")]
+    pub(crate) kind: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) value: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) action: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) mobile_action: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) severity: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) description: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) source: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) tags: Option<Vec<Text<'a>>>,
+    #[serde(default, borrow)]
+    pub(crate) platforms: Option<Vec<Text<'a>>>,
     #[serde(default)]
     pub(crate) applied_globally: Option<bool>,
     #[serde(default)]

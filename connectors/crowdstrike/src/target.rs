@@ -2,7 +2,7 @@
 
 mod lag;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use sdk::target::{
 };
 use sdk::{ErrorKind, Result, async_trait};
 
-use crate::api::{self, Answer, Entry};
+use crate::api::{self, Answer, Entry, Text};
 use crate::auth::Login;
 use crate::config::Config;
 
@@ -133,7 +133,7 @@ pub(crate) struct Falcon {
     /// Index into [`PAGE_LIMITS`] of the largest that was not refused.
     page_limit: AtomicUsize,
     /// What this target wrote and no listing has shown yet, by id: searches lag behind writes.
-    written: Mutex<BTreeMap<String, Written>>,
+    written: Mutex<HashMap<String, Written>>,
     writes: AtomicUsize,
     duplicates: Mutex<Vec<Value>>,
     installation: String,
@@ -202,23 +202,24 @@ impl Falcon {
         })
     }
 
-    /// Every entry that a filter finds. `brief` ends at a short page that makes up the total, which
+    /// Every live entry that a filter finds. `brief` ends at a short page that makes up the total, which
     /// saves a call; otherwise only an empty page is the end.
-    async fn find(&self, filter: &str, brief: bool) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
+    async fn find(&self, filter: &str, brief: bool) -> Result<Vec<Held>> {
+        let mut held: Vec<Held> = Vec::new();
         let mut pages = Pages::new("falcon listing", None);
         let mut after: Option<String> = None;
         loop {
-            let (answer, limit) = self.page(filter, after.as_deref()).await?;
+            let (response, limit) = self.page(filter, after.as_deref()).await?;
+            let answer: Answer<Entry<'_>> = read("falcon listing", &response)?;
             let pagination = answer.pagination();
             let page = answer.into_resources();
             let items = page.len();
-            entries.extend(page);
+            held.extend(page.iter().filter_map(|entry| self.held(entry)));
             let complete = pagination
                 .total
                 .is_some_and(|total| pages.items() + items as u64 >= total);
             if brief && complete && items < limit {
-                return Ok(entries);
+                return Ok(held);
             }
             let next = pages.page(Page {
                 items,
@@ -229,13 +230,13 @@ impl Falcon {
             })?;
             match next {
                 Next::Continue(cursor) => after = Some(cursor),
-                Next::End => return Ok(entries),
+                Next::End => return Ok(held),
             }
         }
     }
 
     /// One page, with a smaller limit where the first is refused.
-    async fn page(&self, filter: &str, after: Option<&str>) -> Result<(Answer<Entry>, usize)> {
+    async fn page(&self, filter: &str, after: Option<&str>) -> Result<(Response, usize)> {
         loop {
             let at = self.page_limit.load(Ordering::Relaxed);
             let limit = PAGE_LIMITS[at.min(PAGE_LIMITS.len() - 1)];
@@ -245,13 +246,13 @@ impl Falcon {
                 400 | 413 | 414 | 431 if after.is_none() && at + 1 < PAGE_LIMITS.len() => {
                     self.page_limit.store(at + 1, Ordering::Relaxed);
                 }
-                _ => return Ok((read("falcon listing", &response)?, limit)),
+                _ => return Ok((response, limit)),
             }
         }
     }
 
-    /// Entries by id, deleted ones included; ids that are not there are not in the answer.
-    async fn by_id(&self, ids: &[&str]) -> Result<HashMap<String, Entry>> {
+    /// The live entries with these ids.
+    pub(crate) async fn by_id(&self, ids: &[&str]) -> Result<HashMap<String, Held>> {
         let mut found = HashMap::new();
         let mut packs = api::packs(ids, IDS_PER_CALL);
         while let Some(pack) = packs.pop() {
@@ -264,12 +265,12 @@ impl Falcon {
                 }
                 continue;
             }
-            let answer: Answer<Entry> = read("falcon entries", &response)?;
+            let answer: Answer<Entry<'_>> = read("falcon entries", &response)?;
+            let entries = answer.into_resources();
             found.extend(
-                answer
-                    .into_resources()
-                    .into_iter()
-                    .map(|entry| (entry.id.clone(), entry)),
+                entries
+                    .iter()
+                    .filter_map(|entry| Some((entry.id.to_string(), self.held(entry)?))),
             );
         }
         Ok(found)
@@ -287,8 +288,7 @@ impl Falcon {
         let mut held = Vec::new();
         for (kind, values) in by_kind {
             for filter in api::filters(kind, &values) {
-                let found = self.find(&filter, true).await?;
-                held.extend(found.iter().filter_map(|entry| self.held(entry)));
+                held.extend(self.find(&filter, true).await?);
             }
         }
         Ok(held)
@@ -301,7 +301,7 @@ impl Falcon {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written(&self) -> MutexGuard<'_, BTreeMap<String, Written>> {
+    fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -325,25 +325,23 @@ impl Falcon {
 
     /// An entry in the SDK's words; `None` for one that is deleted, or of a type that stands for nothing
     /// of ours (names below a name on mobile devices).
-    fn held(&self, entry: &Entry) -> Option<Held> {
+    fn held(&self, entry: &Entry<'_>) -> Option<Held> {
         if entry.deleted == Some(true) {
             return None;
         }
         let kind = Kind::ALL
             .into_iter()
-            .find(|kind| Some(kind.name()) == entry.kind.as_deref())?;
-        let value = Value::parse(kind, entry.value.as_deref()?).ok()?;
-        let actions = [entry.action.as_deref(), entry.mobile_action.as_deref()];
+            .find(|kind| Some(kind.name()) == Text::of(&entry.kind))?;
+        let value = Value::parse(kind, Text::of(&entry.value)?).ok()?;
+        let actions = [Text::of(&entry.action), Text::of(&entry.mobile_action)];
         let acting =
             |action: &Option<&str>| matches!(action, Some("detect" | "prevent" | "prevent_no_ui"));
         let conforms = self.conforms(entry, kind)
             || (self.detects() && self.prevents_for_others(entry, &value));
         Some(Held {
-            id: entry.id.as_str().into(),
+            id: entry.id.as_ref().into(),
             value,
-            note: entry
-                .description
-                .as_deref()
+            note: Text::of(&entry.description)
                 .filter(|note| !note.is_empty())
                 .map(Into::into),
             expires: entry.expiration.filter(|end| end.timestamp() > 0),
@@ -356,20 +354,17 @@ impl Falcon {
     }
 
     /// Whether an entry is as we would write it. What does not apply to our platforms may be anything.
-    fn conforms(&self, entry: &Entry, kind: Kind) -> bool {
-        let platforms: BTreeSet<&str> = entry
-            .platforms
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+    fn conforms(&self, entry: &Entry<'_>, kind: Kind) -> bool {
+        let platforms = entry.platforms.as_deref().unwrap_or_default();
         let tags = entry.tags.as_deref().unwrap_or_default();
-        entry.action.as_deref() == Some(self.action(kind))
-            && entry.severity.as_deref() == Some(self.config.severity.name())
-            && platforms == self.platforms.iter().copied().collect()
+        let has = |texts: &[Text<'_>], wanted: &str| texts.iter().any(|text| text.0 == wanted);
+        Text::of(&entry.action) == Some(self.action(kind))
+            && Text::of(&entry.severity) == Some(self.config.severity.name())
+            && platforms.iter().all(|it| self.platforms.contains(&&*it.0))
+            && self.platforms.iter().all(|ours| has(platforms, ours))
             && entry.applied_globally == Some(true)
-            && entry.source.as_deref() == Some(self.config.source.as_str())
-            && self.config.tags.iter().all(|tag| tags.contains(tag))
+            && Text::of(&entry.source) == Some(self.config.source.as_str())
+            && self.config.tags.iter().all(|tag| has(tags, tag))
     }
 
     fn detects(&self) -> bool {
@@ -391,16 +386,16 @@ impl Falcon {
 
     /// Whether an entry prevents and several owners share it: one of them wants that, so it stays. What
     /// prevents is kept in mind, because a change does not tell what it changes.
-    fn prevents_for_others(&self, entry: &Entry, value: &Value) -> bool {
-        let prevents = matches!(entry.action.as_deref(), Some("prevent" | "prevent_no_ui"));
-        let mut owners = self.owners(entry.description.as_deref().unwrap_or_default(), value);
+    fn prevents_for_others(&self, entry: &Entry<'_>, value: &Value) -> bool {
+        let prevents = matches!(Text::of(&entry.action), Some("prevent" | "prevent_no_ui"));
+        let mut owners = self.owners(Text::of(&entry.description).unwrap_or_default(), value);
         let several = owners.len() > 1;
         let mut preventing = self.preventing();
         if prevents {
             let only = owners.pop().filter(|_| !several);
-            preventing.insert(entry.id.clone(), only);
+            preventing.insert(entry.id.to_string(), only);
         } else {
-            preventing.remove(&entry.id);
+            preventing.remove(&*entry.id);
         }
         prevents && several
     }
@@ -434,30 +429,25 @@ impl Falcon {
         }
     }
 
-    /// The state of ids after a write that did not confirm them.
-    pub(crate) async fn states(&self, ids: &[&str]) -> Result<HashMap<String, Held>> {
-        let entries = self.by_id(ids).await?;
-        Ok(entries
-            .into_iter()
-            .filter_map(|(id, entry)| Some((id, self.held(&entry)?)))
-            .collect())
-    }
-
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 }
 
-/// What a listing shows of a write.
-fn shows(held: &Held) -> (String, Option<DateTime<Utc>>) {
-    (
-        held.note.as_deref().unwrap_or_default().to_owned(),
-        held.expires,
-    )
+impl Written {
+    /// Whether this is what is there with its id.
+    fn is_shown_by(&self, held: Option<&Held>) -> bool {
+        match (held, &self.shows) {
+            (Some(held), Some((note, end))) => {
+                held.note.as_deref().unwrap_or_default() == note && held.expires == *end
+            }
+            (held, shows) => held.is_none() && shows.is_none(),
+        }
+    }
 }
 
 /// A successful answer to a read.
-fn read<T: serde::de::DeserializeOwned>(what: &str, response: &Response) -> Result<Answer<T>> {
+fn read<'a, T: serde::Deserialize<'a>>(what: &str, response: &'a Response) -> Result<Answer<T>> {
     if response.status != StatusCode::OK {
         return Err(api::refusal(what, "Read", response));
     }
@@ -516,7 +506,7 @@ impl Target for Falcon {
             );
             return Ok(findings);
         }
-        let answer: Answer<Entry> = read("falcon indicators", &response)?;
+        let answer: Answer<Entry<'_>> = read("falcon indicators", &response)?;
         found(
             Level::Ok,
             "scope read",
@@ -560,10 +550,7 @@ impl Target for Falcon {
 
     async fn list(&self, scope: Scope<'_>) -> Result<Vec<Held>> {
         let mut held = match scope {
-            Scope::All => {
-                let found = self.find(api::LIVE, false).await?;
-                found.iter().filter_map(|entry| self.held(entry)).collect()
-            }
+            Scope::All => self.find(api::LIVE, false).await?,
             Scope::Values(values) => self.search(values).await?,
         };
         if matches!(scope, Scope::All) {

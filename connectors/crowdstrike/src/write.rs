@@ -7,7 +7,7 @@ use sdk::http::Response;
 use sdk::target::{Held, Outcome, Removal, Write};
 use sdk::{Error, ErrorKind};
 
-use crate::api::{self, Answer, ChangedIndicator, Entry, Named, NewIndicator, RowReport};
+use crate::api::{self, Answer, ChangedIndicator, Created, Named, NewIndicator, RowReport, Text};
 use crate::target::Falcon;
 
 impl Falcon {
@@ -46,28 +46,22 @@ impl Falcon {
 
     /// Which rows the answer to a create confirms; of the others nobody knows.
     fn added(&self, writes: &[Write], response: &Response) -> Vec<Outcome> {
-        let created = match response.json::<Answer<Entry>>("falcon create") {
+        let created = match response.json::<Answer<Created>>("falcon create") {
             Ok(answer) => answer.into_resources(),
             Err(error) => return everywhere(writes.len(), &error.unknown_fate()),
         };
-        let by_value: HashMap<(String, String), &Entry> = created
-            .iter()
-            .filter_map(|entry| {
-                Some((
-                    (entry.kind.clone()?, entry.value.as_ref()?.to_lowercase()),
-                    entry,
-                ))
-            })
-            .collect();
-        let confirm = |write: &Write| {
-            let key = (
-                write.value.kind().name().to_owned(),
-                write.value.to_string(),
-            );
-            match by_value.get(&key) {
-                Some(entry) => {
+        let confirm = |(index, write): (usize, &Write)| {
+            let (kind, text) = (write.value.kind().name(), write.value.to_string());
+            let same = |row: &&Created<'_>| {
+                Text::of(&row.kind) == Some(kind)
+                    && Text::of(&row.value).is_some_and(|value| value.eq_ignore_ascii_case(&text))
+            };
+            // They come in the order in which they were sent; nothing promises that.
+            let row = created.get(index).filter(same);
+            match row.or_else(|| created.iter().find(same)) {
+                Some(row) => {
                     self.remember(
-                        &entry.id,
+                        &row.id,
                         &write.value,
                         Some((write.note.clone(), write.expires)),
                     );
@@ -83,7 +77,7 @@ impl Falcon {
                 ),
             }
         };
-        writes.iter().map(confirm).collect()
+        writes.iter().enumerate().map(confirm).collect()
     }
 
     /// Changes entries.
@@ -195,7 +189,7 @@ impl Falcon {
         if ids.is_empty() {
             Ok(HashMap::new())
         } else {
-            self.states(&ids).await
+            self.by_id(&ids).await
         }
     }
 }

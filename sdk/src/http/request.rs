@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::retry::{self, Told};
@@ -166,7 +167,7 @@ pub struct Response {
 impl Response {
     /// Parses the body as JSON into the smallest struct that serves; unknown fields are ignored. The
     /// error says what was asked and shows the start of what came, HTML named as such.
-    pub fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self, what: &str) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
             Error::protocol(format!("{what}: the answer is not the JSON we know"))
                 .with("status", self.status.as_u16())

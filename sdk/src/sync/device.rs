@@ -187,7 +187,7 @@ async fn steps(
             target: key.clone(),
             owner: &task.owner,
             now,
-            sources: wanted.sources,
+            sources: &wanted.sources,
             vendor_ends,
             staged: stage.is_some(),
         },
@@ -198,7 +198,6 @@ async fn steps(
         apart: Vec::new(),
         total: changes.len(),
     };
-    let sources = executor.book.sources.clone();
     let mut executed = executor.run(changes, &short).await;
     let enforced = match &stage {
         Some(stage) => stage.end(&mut executed, &mut device.warnings).await,
@@ -213,7 +212,7 @@ async fn steps(
         target: key.clone(),
         owner: &task.owner,
         now,
-        sources,
+        sources: &wanted.sources,
         vendor_ends,
         staged: stage.is_some(),
     };

@@ -136,7 +136,7 @@ pub(super) struct Book<'a> {
     pub(super) owner: &'a Owner,
     pub(super) now: DateTime<Utc>,
     /// Sources to record for a value.
-    pub(super) sources: HashMap<Value, String>,
+    pub(super) sources: &'a HashMap<Value, String>,
     /// Whether the vendor takes entries away at their end.
     pub(super) vendor_ends: bool,
     /// Whether what was taken off is only stored: it stays on record until that is enforced, because
@@ -280,15 +280,17 @@ impl Book<'_> {
         let Some(store) = self.store else {
             return Ok(());
         };
-        let stale: Vec<LedgerRow> = present
-            .map(|(value, until)| self.row(value, until, RowState::Settled))
-            .filter(|row| {
-                rows.get(&row.value).is_none_or(|known| {
-                    known.until != row.until
-                        || known.sources != row.sources
-                        || known.state != RowState::Settled
-                })
+        let is_stale = |(value, until): &(&Value, Option<DateTime<Utc>>)| {
+            let sources = self.sources.get(value).map_or("", String::as_str);
+            rows.get(value).is_none_or(|known| {
+                known.until != *until
+                    || known.sources != sources
+                    || known.state != RowState::Settled
             })
+        };
+        let stale: Vec<LedgerRow> = present
+            .filter(is_stale)
+            .map(|(value, until)| self.row(value, until, RowState::Settled))
             .collect();
         if !stale.is_empty() {
             store.put(&self.target, &stale).await?;

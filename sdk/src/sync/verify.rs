@@ -12,7 +12,7 @@ use crate::plan::{
 };
 use crate::report::Verified;
 use crate::store::{LedgerRow, RowState, RunRecord};
-use crate::target::{Capabilities, Foreign, Held, Scope, Target, Write};
+use crate::target::{Capabilities, Foreign, Held, Proof, Scope, Target, Write};
 
 use super::device::DeviceRun;
 use super::execute::Executed;
@@ -57,11 +57,12 @@ pub(super) async fn read_back(
     rows: &[LedgerRow],
     context: &Context,
 ) -> Verified {
-    let changed: Vec<&Change> = executed
+    let mut changed: Vec<&Change> = executed
         .done
         .iter()
         .filter(|change| change.operation != Operation::Record)
         .collect();
+    changed.sort_unstable_by(|a, b| a.value.cmp(&b.value));
     if changed.is_empty() {
         // The listing just taken shows everything as it should be.
         return if executed.undone.is_empty() {
@@ -75,7 +76,6 @@ pub(super) async fn read_back(
         return Verified::NotChecked;
     }
     let mut values: Vec<Value> = changed.iter().map(|change| change.value.clone()).collect();
-    values.sort_unstable();
     values.dedup();
     let by_value = match (lookup, capabilities.lookup_batch) {
         (_, 0) => None,
@@ -93,23 +93,26 @@ pub(super) async fn read_back(
     if cost > listing_calls.max(20) {
         return Verified::NotChecked;
     }
-    let added: Vec<LedgerRow> = changed
-        .iter()
-        .filter(|change| !matches!(change.what, What::Remove(_)))
-        .map(|change| LedgerRow {
-            value: change.value.clone(),
-            owner: viewer.owner.clone(),
-            until: change.until,
-            sources: String::new(),
-            state: RowState::Settled,
-            at: context.environment.clock.now(),
-        })
-        .chain(
-            rows.iter()
-                .filter(|row| row.owner != *viewer.owner)
-                .cloned(),
-        )
-        .collect();
+    let proving: Vec<LedgerRow> = match capabilities.proof {
+        Proof::Mark { .. } => Vec::new(),
+        Proof::Container | Proof::Ledger => changed
+            .iter()
+            .filter(|change| !matches!(change.what, What::Remove(_)))
+            .map(|change| LedgerRow {
+                value: change.value.clone(),
+                owner: viewer.owner.clone(),
+                until: change.until,
+                sources: String::new(),
+                state: RowState::Settled,
+                at: context.environment.clock.now(),
+            })
+            .chain(
+                rows.iter()
+                    .filter(|row| row.owner != *viewer.owner)
+                    .cloned(),
+            )
+            .collect(),
+    };
     // Some vendors show what they stored a moment later.
     for wait in [0u64, 2, 4] {
         if wait > 0 {
@@ -122,18 +125,23 @@ pub(super) async fn read_back(
         let Ok(listing) = target.list(scope).await else {
             return Verified::NotChecked;
         };
-        let seen = observe(listing, &added, capabilities.proof, viewer);
+        let seen = observe(listing, &proving, capabilities.proof, viewer);
         let now = context.environment.clock.now();
-        if changed
-            .iter()
-            .all(|change| as_written(change, &seen, viewer, capabilities, now))
-        {
+        // Both lie in the order of values.
+        let mut rest = &seen[..];
+        let all = changed.iter().all(|change| {
+            let before = |entry: &&Observed| entry.held.value < change.value;
+            rest = &rest[rest.iter().take_while(before).count()..];
+            as_written(change, rest, viewer, capabilities, now)
+        });
+        if all {
             return Verified::Yes;
         }
     }
     Verified::No
 }
 
+/// Whether a change shows in what is there, from its value on.
 fn as_written(
     change: &Change,
     seen: &[Observed],
@@ -141,8 +149,7 @@ fn as_written(
     capabilities: &Capabilities,
     now: DateTime<Utc>,
 ) -> bool {
-    let start = seen.partition_point(|entry| entry.held.value < change.value);
-    let mut entries = seen[start..]
+    let mut entries = seen
         .iter()
         .take_while(|entry| entry.held.value == change.value);
     match &change.operation {

@@ -8,7 +8,7 @@ use sdk::http::poll;
 use sdk::indicator::Value;
 use sdk::target::{Held, Scope};
 
-use super::{Falcon, Written, shows};
+use super::{Falcon, Written};
 
 /// How often a search is asked whether it shows our last write, and for how long. The vendor promises
 /// nothing; its own tests expect about a second.
@@ -18,54 +18,42 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 impl Falcon {
     /// Puts right what a listing does not know yet of our own writes.
     pub(super) async fn catch_up(&self, held: &mut Vec<Held>, scope: Scope<'_>) -> Result<()> {
-        let expected: BTreeMap<String, Written> = {
+        let unseen: BTreeMap<String, Written> = {
+            let mut written = self.written();
+            if written.is_empty() {
+                return Ok(());
+            }
             let values: Option<BTreeSet<&Value>> = match scope {
                 Scope::All => None,
                 Scope::Values(values) => Some(values.iter().collect()),
             };
             let asked = |written: &Written| {
-                values
-                    .as_ref()
-                    .is_none_or(|values| values.contains(&written.value))
+                let among = |values: &BTreeSet<&Value>| values.contains(&written.value);
+                values.as_ref().is_none_or(among)
             };
-            let written = self.written();
+            let listed: HashMap<&str, &Held> = held
+                .iter()
+                .map(|entry| (entry.id.as_ref(), entry))
+                .collect();
+            written.retain(|id, written| {
+                !asked(written) || !written.is_shown_by(listed.get(id.as_str()).copied())
+            });
             written
                 .iter()
                 .filter(|(_, written)| asked(written))
-                .map(|(id, w)| (id.clone(), w.clone()))
+                .map(|(id, written)| (id.clone(), written.clone()))
                 .collect()
         };
-        if expected.is_empty() {
-            return Ok(());
-        }
-        let listed: HashMap<&str, &Held> = held
-            .iter()
-            .map(|entry| (entry.id.as_ref(), entry))
-            .collect();
-        let shown = |id: &str| listed.get(id).map(|entry| shows(entry));
-        let (seen, unseen): (Vec<_>, Vec<_>) = expected
-            .iter()
-            .partition(|(id, written)| shown(id) == written.shows);
-        {
-            let mut written = self.written();
-            for (id, _) in seen {
-                written.remove(id);
-            }
-        }
-        let unseen: BTreeMap<String, Written> = unseen
-            .into_iter()
-            .map(|(id, w)| (id.clone(), w.clone()))
-            .collect();
         if unseen.is_empty() {
             return Ok(());
         }
         let ids: Vec<&str> = unseen.keys().map(String::as_str).collect();
-        let now = self.by_id(&ids).await?;
+        let mut now = self.by_id(&ids).await?;
         held.retain(|entry| !unseen.contains_key(entry.id.as_ref()));
         let mut latest: Option<(&String, &Written)> = None;
         for (id, written) in &unseen {
-            let entry = now.get(id).and_then(|entry| self.held(entry));
-            if entry.as_ref().map(shows) != written.shows {
+            let entry = now.remove(id);
+            if !written.is_shown_by(entry.as_ref()) {
                 // Somebody else changed it after us.
                 self.written().remove(id);
             } else if latest.is_none_or(|(_, latest)| latest.order < written.order) {
@@ -84,7 +72,7 @@ impl Falcon {
     async fn settle(&self, id: &str, written: &Written) -> Result<()> {
         let shown = |found: &[Held]| {
             let entry = found.iter().find(|entry| entry.id.as_ref() == id);
-            entry.map(shows) == written.shows
+            written.is_shown_by(entry)
         };
         if self.wait_for(&written.value, shown).await? {
             self.written()
