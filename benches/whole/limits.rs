@@ -193,6 +193,7 @@ fn class_of(call: &Seen) -> &'static str {
     match (call.method.as_str(), call.path.rsplit('/').next()) {
         (_, Some("authenticatedSession")) => "session",
         (_, Some("activate")) => "activate",
+        (_, Some("iocs")) => "ioc",
         ("GET", Some("advanced")) => "list",
         ("GET", _) => "read",
         ("DELETE", _) => "delete",

@@ -291,7 +291,9 @@ pub(crate) fn disposition(response: &Response) -> Option<Disposition> {
         409 | 412 => Some(Disposition::Answer),
         // The windows that are met without a told wait are those of a second.
         429 => Some(Disposition::Busy(wait(Some(UNTOLD_WAIT)))),
-        _ => Some(Disposition::Busy(wait(None))),
+        503 if has_header || told.is_some() => Some(Disposition::Busy(wait(None))),
+        // A gateway's, which does not say how far the call came.
+        _ => None,
     }
 }
 
@@ -417,6 +419,20 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_503_without_a_wait_does_not_say_that_nothing_was_done() {
+        assert!(disposition(&response(503, "no upstream")).is_none());
+        let told = r#"{"message": "maintenance", "Retry-After": "5 seconds"}"#;
+        assert!(matches!(
+            disposition(&response(503, told)),
+            Some(Disposition::Busy(Some(_)))
+        ));
+        assert!(matches!(
+            judge("add", &response(503, "no upstream")),
+            Verdict::Unknown(_)
+        ));
+    }
+
     fn response(status: u16, body: &str) -> Response {
         Response {
             status: StatusCode::from_u16(status).unwrap(),
@@ -463,7 +479,7 @@ mod tests {
             ),
             (429, r#"{"message":"x","Retry-After":"0 seconds"}"#, busy(1)),
             (429, "<html>", busy(2)),
-            (503, "", Some(Disposition::Busy(None))),
+            (503, "", None),
             (500, "", None),
             (403, r#"{"code":"LIMIT_EXCEEDED"}"#, None),
         ] {

@@ -136,7 +136,7 @@ impl Compiled {
 }
 
 /// The next wider network.
-fn wider(value: &Value) -> Option<Value> {
+pub(crate) fn wider(value: &Value) -> Option<Value> {
     match value {
         Value::Ipv4(network) => network.supernet().map(Value::Ipv4),
         Value::Ipv6(network) => network.supernet().map(Value::Ipv6),

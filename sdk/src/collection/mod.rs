@@ -17,6 +17,7 @@ mod list;
 mod warninglist;
 
 pub use addresses::{AddressSet, Ipv4Set, Ipv6Set, Network};
+pub(crate) use compile::wider;
 pub use compile::{Absence, Compiled, Include, Policy, Reason, Refused, Wanted, compile};
 pub use protect::{Protection, Settings as ProtectionSettings};
 pub use reading::{Reading, Skipped, SkippedReason, Skips};

@@ -1,8 +1,9 @@
 //! The guard: what is held back until a person says so (design §2.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Change, Operation, Plan, RemovalReason, What};
+use crate::collection::wider;
 use crate::indicator::Value;
 use crate::sync::GuardSettings;
 
@@ -49,21 +50,6 @@ pub fn guard(plan: &mut Plan, history: &History, settings: &GuardSettings) -> Gu
         .iter()
         .filter(|change| is_revocation(change))
         .count();
-    let additions = plan
-        .changes
-        .iter()
-        .filter(|change| change.what == What::Add)
-        .count();
-    let space: u64 = plan
-        .changes
-        .iter()
-        .filter(|change| change.what == What::Add)
-        .filter_map(|change| match &change.value {
-            Value::Ipv4(net) => Some(1u64 << (32 - net.prefix_len())),
-            _ => None,
-        })
-        .sum();
-
     let mut why: Vec<String> = Vec::new();
     let all_removals = removals + history.removals;
     let hold_removals = removals > 0
@@ -95,6 +81,40 @@ pub fn guard(plan: &mut Plan, history: &History, settings: &GuardSettings) -> Gu
             settings.revocations_floor
         ));
     }
+    let waits = |change: &Change| {
+        (hold_removals && is_removal(change)) || (hold_revocations && is_revocation(change))
+    };
+    let going: HashSet<Value> = plan
+        .changes
+        .iter()
+        .filter(|change| matches!(change.operation, Operation::Remove(_)) && !waits(change))
+        .map(|change| change.value.clone())
+        .filter(|value| matches!(value, Value::Ipv4(_) | Value::Ipv6(_)))
+        .collect();
+    // A part of a network that goes in the same run blocks nothing new: held back it would leave a hole.
+    let replaces = |change: &Change| {
+        !going.is_empty()
+            && std::iter::successors(wider(&change.value), wider)
+                .any(|around| going.contains(&around))
+    };
+    let (mut additions, mut space, mut after) = (0, 0, history.ipv4_space);
+    for value in &going {
+        after = after.saturating_sub(ipv4_space(value));
+    }
+    let is_new: Vec<bool> = plan
+        .changes
+        .iter()
+        .map(|change| {
+            if change.what != What::Add {
+                return false;
+            }
+            let is_new = !replaces(change);
+            additions += usize::from(is_new);
+            space += if is_new { ipv4_space(&change.value) } else { 0 };
+            after += ipv4_space(&change.value);
+            is_new
+        })
+        .collect();
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let many = additions > settings.additions_floor
         && additions as f64 > settings.additions_factor * base as f64;
@@ -105,11 +125,10 @@ pub fn guard(plan: &mut Plan, history: &History, settings: &GuardSettings) -> Gu
             settings.additions_floor, settings.additions_factor
         ));
     }
-    let hold_space = space + history.ipv4_space > settings.ipv4_space;
+    let hold_space = space > 0 && after > settings.ipv4_space;
     if hold_space {
         why.push(format!(
-            "additions cover {space} IPv4 addresses, {} in all, more than {}",
-            space + history.ipv4_space,
+            "additions cover {space} IPv4 addresses, {after} in all, more than {}",
             settings.ipv4_space
         ));
     }
@@ -118,17 +137,15 @@ pub fn guard(plan: &mut Plan, history: &History, settings: &GuardSettings) -> Gu
         why: why.join("; "),
         ..Guarded::default()
     };
-    let (held, going): (Vec<Change>, Vec<Change>) = std::mem::take(&mut plan.changes)
-        .into_iter()
-        .partition(|change| {
-            (hold_removals && is_removal(change))
-                || (hold_revocations && is_revocation(change))
-                || (hold_additions && change.what == What::Add)
-                || (hold_space
-                    && change.what == What::Add
-                    && matches!(change.value, Value::Ipv4(_)))
-        });
-    plan.changes = going;
+    let mut held = Vec::new();
+    for (change, is_new) in std::mem::take(&mut plan.changes).into_iter().zip(is_new) {
+        let too_much = hold_additions || (hold_space && matches!(change.value, Value::Ipv4(_)));
+        if waits(&change) || (is_new && too_much) {
+            held.push(change);
+        } else {
+            plan.changes.push(change);
+        }
+    }
     for change in &held {
         let key = match change.what {
             What::Remove(reason) => reason.name().to_owned(),
@@ -148,6 +165,13 @@ pub fn guard(plan: &mut Plan, history: &History, settings: &GuardSettings) -> Gu
         .filter(|change| is_revocation(change))
         .count();
     guarded
+}
+
+fn ipv4_space(value: &Value) -> u64 {
+    match value {
+        Value::Ipv4(network) => 1 << (32 - network.prefix_len()),
+        _ => 0,
+    }
 }
 
 fn is_removal(change: &Change) -> bool {

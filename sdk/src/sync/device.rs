@@ -226,7 +226,9 @@ async fn steps(
         Ok(Enforced::Dropped) => book.dropped(&executed.undone, &by_value).await?,
         _ => {}
     }
-    let gone = verify::gone(task, &by_value, &observed, &executed, lookup.is_none());
+    let unseen = verify::unseen_kinds(member, &facts, &by_value, &observed, &mut device.warnings);
+    let whole = lookup.is_none();
+    let gone = verify::gone(task, &by_value, &observed, &executed, whole, &unseen);
     let present = std::mem::take(&mut plan.present);
     device.plan = plan;
     device.executed = executed;

@@ -81,8 +81,18 @@ impl Executor<'_> {
     async fn replace(&mut self, replaced: Replaced) {
         let Replaced { mut parts, wholes } = replaced;
         if self.target.replacing().is_none() {
+            let before = self.result.stopped.take();
             self.group(Sort::Add, parts).await;
+            // A vendor that takes no additions may take removals: what must not be blocked is not to wait for them.
+            let broken = self.result.stopped.take_if(|error| {
+                matches!(
+                    error.kind(),
+                    ErrorKind::Denied | ErrorKind::Unavailable | ErrorKind::RateLimited
+                )
+            });
+            self.result.stopped = before.or(self.result.stopped.take());
             self.group(Sort::Release, wholes).await;
+            self.result.stopped = broken.or(self.result.stopped.take());
             return;
         }
         // The parts first: where the vendor refuses them all, halves are tried, and the last takes the wholes off.
@@ -115,10 +125,10 @@ impl Executor<'_> {
                 _ => capabilities.write_batch,
             }
             .max(1);
-            let next = queue
-                .pop_front()
-                .unwrap_or_else(|| (changes.by_ref().take(size).collect(), true));
-            let (mut batch, fresh) = next;
+            let again = queue.pop_front();
+            let recorded = again.is_some();
+            let (mut batch, fresh) =
+                again.unwrap_or_else(|| (changes.by_ref().take(size).collect(), true));
             if batch.is_empty() {
                 break;
             }
@@ -142,6 +152,13 @@ impl Executor<'_> {
                     _ => "not-attempted",
                 };
                 let message = format!("not attempted: {error}");
+                if recorded && fresh {
+                    // What was certainly not applied must not count as ours, should somebody add it.
+                    let unsent: Vec<&Change> = batch.iter().collect();
+                    if let Err(error) = self.book.settle(&[], &unsent).await {
+                        tracing::warn!(%error, "the record keeps what was not sent");
+                    }
+                }
                 self.give_up(batch, reason, &message);
             } else {
                 self.send(sort, batch, fresh, &mut queue).await;
@@ -208,8 +225,8 @@ impl Executor<'_> {
                         "capacity"
                     } else if error.kind() == ErrorKind::Standby {
                         STANDBY
-                    } else if unseen && !fresh {
-                        // The first call may have been applied, and nothing shows whether it was.
+                    } else if !fresh {
+                        // The first call may have been applied, and may only not have shown yet.
                         "unknown"
                     } else {
                         "failed"
@@ -309,10 +326,11 @@ impl Executor<'_> {
                 return;
             }
         };
-        // Only an addition that was absent from the listing can be ours without a mark.
+        // Only an addition that was absent from the listing can be ours without a mark, and only if a call of ours may
+        // have been applied: this one, or the one before it.
         let rows: Vec<LedgerRow> = unsure
             .iter()
-            .filter(|(change, cause)| cause.is_some() && change.what == What::Add)
+            .filter(|(change, cause)| (cause.is_some() || !fresh) && change.what == What::Add)
             .map(|(change, _)| self.book_row(change))
             .collect();
         let observed = observe(

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::target::Login;
 
 use super::Context;
@@ -52,7 +52,8 @@ pub(crate) async fn note_login<T>(
     let (key, now) = (key(&login), context.environment.clock.now());
     match result {
         Ok(_) if store.get(&key).await?.is_some() => store.set(&key, None).await,
-        Err(error) if error.kind() == ErrorKind::Auth => {
+        // A connector that sends nothing more after a refusal says nothing new.
+        Err(error) if error.kind() == ErrorKind::Auth && error.retry_status() != Retry::GaveUp => {
             // Those of keys that were replaced since.
             for (old, at) in store.list(&place(&login)).await? {
                 if !is_fresh(&at, now) {
@@ -60,7 +61,6 @@ pub(crate) async fn note_login<T>(
                 }
             }
             match store.get(&key).await? {
-                // A process that sends nothing after the first refusal says nothing new.
                 Some(_) => Ok(()),
                 None => store.set(&key, Some(&now.to_rfc3339())).await,
             }

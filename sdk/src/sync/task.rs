@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::collection::{
-    Absence, Compiled, Include, Protection, ProtectionSettings, Reading, Rules, compile,
+    Absence, Compiled, Include, Protection, ProtectionSettings, Reading, Rules, compile, wider,
 };
 use crate::error::{Error, Result};
 use crate::indicator::{Origin, Value};
@@ -157,6 +157,8 @@ pub(super) struct Judge<'a> {
     has_ledger: bool,
     /// The values that somebody asked to take off, in the vendor's form.
     removals: HashSet<Value>,
+    /// What is wanted, where a list that could forbid something was not read.
+    wanted: HashSet<&'a Value>,
     capabilities: &'a crate::target::Capabilities,
 }
 
@@ -174,7 +176,11 @@ impl<'a> Judge<'a> {
             .filter_map(|(value, absence)| Some((accept(value)?, removal_reason(absence))))
             .collect();
         let removals = match &task.purpose {
-            Purpose::Remove(values) => values.iter().filter_map(&accept).collect(),
+            // What the device does not take any more may be there from before.
+            Purpose::Remove(values) => values
+                .iter()
+                .map(|value| accept(value).unwrap_or_else(|| value.clone()))
+                .collect(),
             _ => HashSet::new(),
         };
         Self {
@@ -188,6 +194,13 @@ impl<'a> Judge<'a> {
                 .map(|row| (&row.value, row))
                 .collect(),
             has_ledger: ledger.is_some(),
+            wanted: task
+                .compiled
+                .wanted
+                .iter()
+                .filter(|_| task.rules_unread)
+                .map(|wanted| &wanted.value)
+                .collect(),
             capabilities,
         }
     }
@@ -212,22 +225,17 @@ impl<'a> Judge<'a> {
 
     /// Whether this is a part of a network that is wanted whole and may not be added whole now.
     fn replaces_nothing(&self, value: &Value) -> bool {
-        self.task.rules_unread
-            && self
-                .task
-                .compiled
-                .wanted
-                .iter()
-                .any(|wanted| covers(&wanted.value, value))
+        !self.wanted.is_empty()
+            && std::iter::successors(wider(value), wider)
+                .any(|around| self.wanted.contains(&around))
     }
 
     fn full(&self, value: &Value) -> Verdict {
-        if self.replaces_nothing(value) {
-            return Verdict::Keep;
-        }
         // Exclude always wins, also over what a source says of the value.
         let reason = if self.forbidden(value) {
             RemovalReason::Excluded
+        } else if self.replaces_nothing(value) {
+            return Verdict::Keep;
         } else {
             self.reason(value).unwrap_or(RemovalReason::Withdrawn)
         };
@@ -267,6 +275,8 @@ impl<'a> Judge<'a> {
     fn batch(&self, value: &Value) -> Verdict {
         match self.reason(value) {
             Some(RemovalReason::Withdrawn) | None => Verdict::Keep,
+            // No object's wish is above what a list forbids.
+            Some(RemovalReason::Excluded) => Verdict::Remove(RemovalReason::Excluded),
             Some(reason) if self.other_reasons(value).is_empty() => Verdict::Remove(reason),
             Some(_) => Verdict::Keep,
         }

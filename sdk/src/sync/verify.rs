@@ -5,26 +5,27 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::Result;
-use crate::indicator::Value;
+use crate::indicator::{Kind, Value};
 use crate::ownership::{Observed, Viewer, observe};
 use crate::plan::{
     Change, Guarded, History, NativeNeed, Operation, Plan, RemovalReason, What, native_need,
 };
 use crate::report::Verified;
 use crate::store::{LedgerRow, RowState, RunRecord};
-use crate::target::{Capabilities, Foreign, Held, Proof, Scope, Target, Write};
+use crate::target::{Capabilities, Facts, Foreign, Held, Proof, Scope, Target, Write};
 
 use super::device::DeviceRun;
 use super::execute::Executed;
-use super::{Context, Task};
+use super::{Context, Member, Task};
 
-/// Ledger rows of ours for which nothing is there and nothing was done.
+/// Ledger rows of ours for which nothing is there and nothing was done. Nobody looked at `unseen` kinds.
 pub(super) fn gone(
     task: &Task,
     rows: &HashMap<&Value, &LedgerRow>,
     observed: &[Observed],
     executed: &Executed,
     whole: bool,
+    unseen: &[Kind],
 ) -> Vec<Value> {
     if !whole || rows.is_empty() {
         return Vec::new();
@@ -41,9 +42,41 @@ pub(super) fn gone(
         .chain(executed.undone.iter().map(|undone| &undone.change.value))
         .collect();
     rows.keys()
-        .filter(|value| !there.contains(*value))
+        .filter(|value| !there.contains(*value) && !unseen.contains(&value.kind()))
         .map(|value| (*value).clone())
         .collect()
+}
+
+/// The kinds that a mechanism which proves by its record may not list here: what it is not chosen for, and what
+/// the device has no place for now. A warning says so where entries of ours may still be blocked there.
+pub(super) fn unseen_kinds(
+    member: &Member,
+    facts: &Facts,
+    rows: &HashMap<&Value, &LedgerRow>,
+    observed: &[Observed],
+    warnings: &mut Vec<String>,
+) -> Vec<Kind> {
+    if matches!(member.target.capabilities().proof, Proof::Mark { .. }) {
+        return Vec::new();
+    }
+    let listed = |kind: Kind| observed.iter().any(|entry| entry.held.value.kind() == kind);
+    let elsewhere = |kind: Kind| !member.kinds.is_empty() && !member.kinds.contains(&kind);
+    let unavailable = |kind: Kind| facts.unavailable.iter().any(|(known, _)| *known == kind);
+    let unseen: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| (elsewhere(*kind) || unavailable(*kind)) && !listed(*kind))
+        .collect();
+    for kind in &unseen {
+        let count = rows.keys().filter(|value| value.kind() == *kind).count();
+        if count > 0 {
+            warnings.push(format!(
+                "{count} entries of kind {kind} are on record, and {} is not asked for that kind now: they may still be \
+                 blocked there; send {kind} there again to take them down",
+                member.target.capabilities().mechanism
+            ));
+        }
+    }
+    unseen
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a look back compares")]

@@ -145,7 +145,14 @@ pub(super) fn looked_up(
         _ => false,
     };
     let enough = match &task.purpose {
-        Purpose::Remove(values) => few(values.len()) && !values.iter().any(whole),
+        // What the device does not take any more may be there from before, and is found in a listing of all alone.
+        Purpose::Remove(values) => {
+            let known = |value: &&Value| member.target.capabilities().kind(value.kind()).is_some();
+            few(values.len())
+                && !values.iter().any(whole)
+                && (values.iter().filter(known))
+                    .all(|value| member.target.accept(value, facts).is_ok())
+        }
         Purpose::Batch => {
             few(task.compiled.absent.len()) && !task.compiled.absent.keys().any(whole)
         }

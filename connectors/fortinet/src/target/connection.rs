@@ -7,7 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use sdk::connector::Environment;
 use sdk::http::{Client, ClientBuilder, Request, Response, StaticHeader};
 use sdk::target::{Calls, Finding, Level, Login};
-use sdk::{Error, ErrorKind, Result};
+use sdk::{Error, ErrorKind, Result, Retry};
 use serde::de::DeserializeOwned;
 
 use super::NAME;
@@ -167,7 +167,9 @@ impl Connection {
         };
         let mut refused = gate.lock().await;
         if *refused {
-            return Err(self.refused("the API key was refused before; it is not tried again"));
+            return Err(self
+                .refused("the API key was refused before; it is not tried again")
+                .retry(Retry::GaveUp));
         }
         let response = client.send(request).await.map_err(explain)?;
         if response.status.as_u16() == 401 {

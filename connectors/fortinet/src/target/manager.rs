@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use sdk::connector::Environment;
 use sdk::http::{Body, Client, ClientBuilder, Request, Response, Safety, StaticHeader};
 use sdk::target::{Calls, Login};
-use sdk::{Error, ErrorKind, Result, Secret};
+use sdk::{Error, ErrorKind, Result, Retry, Secret};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use url::Url;
@@ -229,9 +229,8 @@ impl Manager {
     fn check_refused(&self) -> Result<()> {
         let refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.contains_key(&self.identity) {
-            return Err(self.refused(
-                "the FortiManager credentials were refused before; they are not tried again",
-            ));
+            let told = "the FortiManager credentials were refused before; they are not tried again";
+            return Err(self.refused(told).retry(Retry::GaveUp));
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Credentials that were refused: how often they are sent, by one process and by several.
 
-use sdk::ErrorKind;
 use sdk::connector::Environment;
 use sdk::fake::FakeOptions;
 use sdk::ownership::Owner;
 use sdk::store::{MemoryStore, Store};
 use sdk::sync::{Context, Deployment, Member, TargetGroup, sync};
+use sdk::{ErrorKind, Retry};
 use serde_json::json;
 use std::sync::Arc;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -131,6 +131,14 @@ async fn a_key_that_check_gets_in_with_is_used_again() {
     assert_eq!(listed.unwrap_err().kind(), ErrorKind::Auth);
     sdk::action::check(&group, &context).await;
     assert!(sdk::action::blocked(&group, None, &context).await.is_ok());
+    // A process that was refused earlier, and sends nothing since, says nothing new.
+    let login = group.members[0].target.login();
+    let before =
+        async { Err::<(), _>(sdk::Error::new(ErrorKind::Auth, "before").retry(Retry::GaveUp)) };
+    sdk::sync::unless_refused(login, &context, before)
+        .await
+        .unwrap_err();
+    assert!(sdk::action::blocked(&group, None, &context).await.is_ok());
 }
 
 /// Several requests that are under way when a key is revoked would each be a wrong one.
@@ -158,8 +166,11 @@ async fn item_03_a_revoked_key_is_sent_once_however_many_wait() {
     vdoms[0].status().await.unwrap();
     let [one, two, three] = &vdoms;
     let (one, two, three) = tokio::join!(one.status(), two.status(), three.status());
-    for result in [one, two, three] {
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::Auth);
-    }
+    let told = [one, two, three].map(|result| {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        error.retry_status()
+    });
+    assert_eq!(told.iter().filter(|it| **it == Retry::GaveUp).count(), 2);
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
 }

@@ -412,6 +412,52 @@ async fn item_45_entries_beyond_the_quota_fail_and_do_not_stay() {
     }
 }
 
+/// What is not taken out again blocks as soon as there is room: it has to stay on record.
+#[tokio::test]
+async fn item_45_entries_beyond_the_quota_that_stay_are_not_forgotten() {
+    let fake = start(options().set("feed_limit", json!({ "address": 5 }))).await;
+    let target = target(&fake.configuration, "push-feed");
+    let push = || Fault::status(500).on("POST", "external-resource/dynamic");
+    fake.server.faults.push(push().after(1));
+    let outcomes = target
+        .apply(Batch::Add(&["9.8.7.1", "9.8.7.2", "9.8.7.3"].map(write)))
+        .await;
+    assert!(
+        matches!(&outcomes[..], [Outcome::Done, Outcome::Done, Outcome::Unknown(error)] if error.kind() == ErrorKind::Full),
+        "{outcomes:?}"
+    );
+}
+
+/// A ban that the firewall counts from later than it was asked is in place until it is cleared.
+#[tokio::test]
+async fn a_late_ban_that_cannot_be_cleared_is_not_forgotten() {
+    let clock = clock();
+    let fake = start(FakeOptions::plain(clock.clone())).await;
+    let mut configuration = fake.configuration.clone();
+    configuration["mechanism"] = json!("ban");
+    let target = super::targets(configuration, &Environment::new(clock.clone()))
+        .unwrap()
+        .remove(0);
+    target.open().await.unwrap();
+    let late = FaultAction::Slow(std::time::Duration::from_secs(45));
+    let add = Fault::new(late).on("POST", "banned/add_users");
+    fake.server.faults.push(add);
+    fake.server
+        .faults
+        .push(Fault::status(403).on("POST", "banned/clear_users"));
+    let write = Write {
+        expires: Some(clock.now() + chrono::TimeDelta::hours(1)),
+        ..write("9.8.7.6")
+    };
+    let outcomes = target.apply(Batch::Add(&[write])).await;
+    let held = target.list(Scope::All).await.unwrap();
+    assert!(held.iter().any(|held| held.value == value("9.8.7.6")));
+    assert!(
+        matches!(&outcomes[..], [Outcome::Unknown(_)]),
+        "{outcomes:?}"
+    );
+}
+
 #[tokio::test]
 async fn item_46_a_batch_too_large_is_left_to_be_split() {
     let fake = start(options().set("body_limit", 100)).await;

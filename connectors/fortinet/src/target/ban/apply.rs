@@ -116,6 +116,11 @@ impl Ban {
         let values: Vec<&Value> = writes.iter().map(|write| &write.value).collect();
         let second = match self.clear(&values).await {
             Verdict::Done => self.told(&writes).await,
+            // A ban of ours is in place, and stays ours.
+            Verdict::Failed(error) => refused(values.len(), Verdict::Unknown(error.unknown_fate()))
+                .into_iter()
+                .map(Found::Wrong)
+                .collect(),
             other => refused(values.len(), other)
                 .into_iter()
                 .map(Found::Wrong)

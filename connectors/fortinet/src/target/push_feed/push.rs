@@ -1,6 +1,6 @@
 //! Pushing entries into feeds and out of them, and what became of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sdk::indicator::Value;
 use sdk::target::Outcome;
@@ -39,6 +39,12 @@ impl PushFeed {
                 api::Verdict::Unknown(error) | api::Verdict::Failed(error) => {
                     everywhere(lines.len(), error)
                 }
+                api::Verdict::Full(words) => everywhere(
+                    lines.len(),
+                    Error::new(ErrorKind::Full, "the firewall has no room left")
+                        .with("feed", &feed.name)
+                        .with("answer", words),
+                ),
                 _ => everywhere(
                     lines.len(),
                     api::refusal(&response, what).with("feed", &feed.name),
@@ -155,15 +161,27 @@ impl PushFeed {
                 );
             }
         }
-        if !idle.is_empty() {
-            let request = api::push(
-                &self.threats.connection.vdom,
-                &feed.name,
-                Command::Remove,
-                &idle,
-            );
-            if let Err(error) = self.threats.connection.send(request).await {
-                tracing::warn!(feed = feed.name, %error, "entries beyond the quota could not be taken out again");
+        if idle.is_empty() {
+            return outcomes;
+        }
+        let taken_out = Box::pin(self.push_chunk(feed, Command::Remove, &idle)).await;
+        let stays: HashSet<&str> = idle
+            .iter()
+            .zip(&taken_out)
+            .filter(|(_, outcome)| !matches!(outcome, Outcome::Done))
+            .map(|(line, _)| *line)
+            .collect();
+        for (line, outcome) in lines.iter().zip(&mut outcomes) {
+            if stays.contains(line) {
+                // It blocks as soon as there is room: it has to stay on record as ours.
+                *outcome = Outcome::Unknown(
+                    Error::new(
+                        ErrorKind::Full,
+                        "beyond the firewall's quota, and not taken out again",
+                    )
+                    .with("feed", &feed.name)
+                    .unknown_fate(),
+                );
             }
         }
         outcomes
