@@ -326,6 +326,8 @@ pub struct Write {
     pub note_and_end_only: bool,
     /// The end that the vendor holds now. Some vendors refuse a past end that is sent again.
     pub held_expires: Option<DateTime<Utc>>,
+    /// The text field that the vendor holds now, to be given back where a change of it does not hold.
+    pub held_note: Option<Box<str>>,
 }
 
 /// An entry to take away.

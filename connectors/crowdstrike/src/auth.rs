@@ -78,6 +78,7 @@ impl Login {
         // Logging in twice is as good as once, so it counts as a read.
         Request::new(Method::POST, Safety::Read, "token", ["oauth2", "token"])
             .form(form)
+            .secret(self.client_secret.expose())
             .unauthenticated()
     }
 }

@@ -117,7 +117,7 @@ impl Request {
         self
     }
 
-    /// Names a session's token that stands in the query or the body. As with the headers of
+    /// Names a session's token, or what logs in, that stands in the query or the body. As with the headers of
     /// [`super::Authenticate`], the answer is read without it, should it be repeated there.
     #[must_use]
     pub fn secret(mut self, secret: &str) -> Self {

@@ -139,6 +139,7 @@ fn plan_add(question: &Question<'_>, plan: &mut Plan, desired: &Desired) {
             note,
             note_and_end_only: false,
             held_expires: None,
+            held_note: None,
         }),
         until,
         exempt: false,
@@ -251,6 +252,7 @@ fn plan_present(question: &Question<'_>, plan: &mut Plan, place: usize, entry: &
             note,
             note_and_end_only: adopted,
             held_expires: entry.held.expires,
+            held_note: entry.held.note.clone(),
         })
     } else {
         Operation::Record
@@ -327,6 +329,7 @@ fn plan_foreign(question: &Question<'_>, plan: &mut Plan, desired: &Desired, gro
             note: text,
             note_and_end_only: true,
             held_expires: entry.held.expires,
+            held_note: entry.held.note.clone(),
         }),
         until,
         exempt: false,
@@ -385,6 +388,7 @@ fn remove(
             note,
             note_and_end_only: adopted,
             held_expires: entry.held.expires,
+            held_note: entry.held.note.clone(),
         })
     };
     let operation = match (others, entry.note.was) {

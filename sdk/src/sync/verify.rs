@@ -47,8 +47,8 @@ pub(super) fn gone(
         .collect()
 }
 
-/// The kinds that a mechanism which proves by its record may not list here: what it is not chosen for, and what
-/// the device has no place for now. A warning says so where entries of ours may still be blocked there.
+/// The kinds that a mechanism with a list for each may not list here: what it is not chosen for, and what the device
+/// has no place for now. A warning says so where entries of ours may still be blocked there.
 pub(super) fn unseen_kinds(
     member: &Member,
     facts: &Facts,
@@ -56,7 +56,9 @@ pub(super) fn unseen_kinds(
     observed: &[Observed],
     warnings: &mut Vec<String>,
 ) -> Vec<Kind> {
-    if matches!(member.target.capabilities().proof, Proof::Mark { .. }) {
+    let capabilities = member.target.capabilities();
+    if capabilities.native_end.is_some() && matches!(capabilities.proof, Proof::Mark { .. }) {
+        // One list of everything, where what ended is gone.
         return Vec::new();
     }
     let listed = |kind: Kind| observed.iter().any(|entry| entry.held.value.kind() == kind);
@@ -72,7 +74,7 @@ pub(super) fn unseen_kinds(
             warnings.push(format!(
                 "{count} entries of kind {kind} are on record, and {} is not asked for that kind now: they may still be \
                  blocked there; send {kind} there again to take them down",
-                member.target.capabilities().mechanism
+                capabilities.mechanism
             ));
         }
     }
@@ -368,6 +370,7 @@ mod tests {
             note: String::new(),
             note_and_end_only: false,
             held_expires: None,
+            held_note: None,
         };
         let held = Held {
             id: "1".into(),

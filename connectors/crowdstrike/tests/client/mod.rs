@@ -36,6 +36,7 @@ fn write(value: Value) -> Write {
         expires,
         note: "note".to_owned(),
         held_expires: None,
+        held_note: None,
         note_and_end_only: false,
     }
 }

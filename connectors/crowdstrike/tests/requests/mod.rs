@@ -47,6 +47,7 @@ fn write(id: Option<&str>) -> Write {
         expires: Some(start_time()),
         note: "words".to_owned(),
         held_expires: None,
+        held_note: None,
         note_and_end_only: false,
     }
 }

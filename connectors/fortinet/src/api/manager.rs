@@ -66,7 +66,9 @@ pub(crate) struct Answer {
 pub(crate) fn login(user: &str, password: &str) -> Request {
     let parameter =
         json!({ "url": "/sys/login/user", "data": { "user": user, "passwd": password } });
-    call("exec", &[parameter], None, Safety::Read).unauthenticated()
+    call("exec", &[parameter], None, Safety::Read)
+        .secret(password)
+        .unauthenticated()
 }
 
 /// Ends the session, and with it its lock. An install that it began would fail.

@@ -47,6 +47,7 @@ fn write(text: &str) -> Write {
         note: format!("cordon:1;main;acme;-;000000 {text}"),
         note_and_end_only: false,
         held_expires: None,
+        held_note: None,
     }
 }
 

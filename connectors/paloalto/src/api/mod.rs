@@ -145,5 +145,6 @@ pub(crate) fn keygen(username: &str, password: &str) -> Request {
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Request::new(Method::POST, Safety::Read, "*", ["api", ""])
         .form(pairs)
+        .secret(password)
         .unauthenticated()
 }

@@ -13,6 +13,7 @@ fn update(held: &Held, days: i64) -> Write {
     Write {
         id: Some(held.id.clone()),
         held_expires: held.expires,
+        held_note: held.note.clone(),
         ..write(held.value.clone(), days)
     }
 }

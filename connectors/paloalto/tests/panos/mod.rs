@@ -240,6 +240,7 @@ pub(crate) fn write(value: Value, days: i64) -> Write {
         expires: Some(start_time() + TimeDelta::days(days)),
         note: "cordon:1;main;acme;-;abc123".to_owned(),
         held_expires: None,
+        held_note: None,
         note_and_end_only: false,
     }
 }

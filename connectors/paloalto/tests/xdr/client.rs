@@ -37,6 +37,7 @@ fn write(value: Value, expires: Option<DateTime<Utc>>) -> Write {
         note: "note".to_owned(),
         note_and_end_only: false,
         held_expires: None,
+        held_note: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn change(held: &Held, note: &str) -> Write {
         note: note.to_owned(),
         note_and_end_only: false,
         held_expires: held.expires,
+        held_note: held.note.clone(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use sdk::action::{Action, ActionInfo, Call, Outcome, Setup, drop_in, set_up};
 use sdk::indicator::{Kind, Value};
-use sdk::ownership::{Note, Owner};
+use sdk::ownership::{Mark, Note, Owner};
 use sdk::report::{Detail, Report, Status};
 use sdk::sync::{self, Member};
 use sdk::target::{Held, Scope};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{complete, set_scope, shown_properties};
-use crate::config::OsType;
+use crate::config::{Config, Level, OsType, Place};
 use crate::target::{Shown, entries};
 
 mod delete;
@@ -67,7 +68,7 @@ fn properties() -> Json {
 
 /// Where: one of them, or none for the configuration's scope.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-struct Place {
+struct Chosen {
     /// The whole tenant
     #[serde(default)]
     filter_tenant_scope: bool,
@@ -82,7 +83,7 @@ struct Place {
     filter_group_ids: Vec<String>,
 }
 
-impl Place {
+impl Chosen {
     /// Puts it in the place of the configuration's scope.
     fn choose(self, configuration: &mut Json) -> Result<()> {
         let ids = [
@@ -129,7 +130,7 @@ struct Create {
     #[serde(default)]
     description: Option<String>,
     #[serde(flatten)]
-    place: Place,
+    place: Chosen,
     /// Days after which it is taken down; 0 for never
     #[serde(default)]
     valid_for: u32,
@@ -168,17 +169,48 @@ async fn create(mut call: Call<'_>) -> Result<Outcome> {
         .await?
         .is_some();
     let there = listing(&setup).await?;
+    let asked = (own.valid_for > 0).then(|| {
+        let now = call.context.environment.clock.now();
+        now + TimeDelta::days(i64::from(own.valid_for))
+    });
+    let places = Config::read(call.configuration.clone())?.places()?;
     let mut merged: Option<Report> = None;
+    let mut runs: Vec<(&Value, Stand, Vec<&Place>)> = Vec::new();
     for hash in &hashes {
+        for ((_, held), place) in there.iter().zip(&places) {
+            let stand = stand(&setup, held, hash, &owner, own.os_type, asked);
+            match runs
+                .iter_mut()
+                .find(|(of, known, _)| (*of, known) == (hash, &stand))
+            {
+                Some((.., places)) => places.push(place),
+                None => runs.push((hash, stand, vec![place])),
+            }
+        }
+    }
+    let mut warnings = Vec::new();
+    for (hash, stand, at) in runs {
         // What is ours on other systems stays: a run takes away what its configuration does not name.
-        let mut systems = systems(&setup, &there, hash, &owner);
+        let mut systems = stand.others.clone();
         systems.insert(own.os_type);
         let mut configuration = call.configuration.clone();
         drop_in::configure(&mut configuration, "os_types", json!(systems));
+        if at.len() < places.len() {
+            narrow(&mut configuration, &at);
+        }
         let mut arguments = common.clone();
         arguments.insert("values".to_owned(), json!([hash.to_string()]));
-        if own.valid_for > 0 {
-            arguments.insert("valid_for".to_owned(), json!(own.valid_for));
+        match stand.until {
+            None if own.valid_for > 0 => {
+                arguments.insert("valid_for".to_owned(), json!(own.valid_for));
+            }
+            Some(Some(until)) => {
+                arguments.insert("valid_until".to_owned(), json!(until));
+            }
+            None | Some(None) => {}
+        }
+        if let Some(until) = stand.until {
+            warnings.push(ends_together(hash, &owner, &systems, until));
         }
         if let Some(reason) = &own.description {
             arguments.insert("reason".to_owned(), json!(reason));
@@ -202,6 +234,7 @@ async fn create(mut call: Call<'_>) -> Result<Outcome> {
         }
     }
     let mut report = merged.ok_or_else(|| Error::internal("no hash was blocked"))?;
+    report.warnings.extend(warnings);
     let mut data = Vec::new();
     if report.status != Status::Failed {
         warn_shared(&setup, &there, &hashes, &owner, &mut report);
@@ -376,15 +409,74 @@ fn names(owners: &[Owner]) -> String {
     names.join(", ")
 }
 
-/// The systems on which a hash is blocked for this owner.
-fn systems(setup: &Setup, there: &Listing<'_>, hash: &Value, owner: &Owner) -> BTreeSet<OsType> {
-    there
-        .iter()
-        .flat_map(|(_, held)| held)
-        .filter(|held| held.value == *hash && owners(setup, held).contains(owner))
-        .flat_map(|held| entries(&held.id))
-        .map(|(os, _)| os)
-        .collect()
+/// How a hash is blocked in one place for this owner.
+#[derive(PartialEq)]
+struct Stand {
+    /// On which systems besides the one that is asked for.
+    others: BTreeSet<OsType>,
+    /// The end that all of them have then, where theirs is another than is asked for.
+    until: Option<Option<DateTime<Utc>>>,
+}
+
+/// The entries of a hash carry one mark, so they end together: as the last of them.
+fn stand(
+    setup: &Setup,
+    held: &[Held],
+    hash: &Value,
+    owner: &Owner,
+    os: OsType,
+    asked: Option<DateTime<Utc>>,
+) -> Stand {
+    let asked = Mark::new(owner.clone(), asked).until;
+    let mut others = BTreeSet::new();
+    let (mut latest, mut differs) = (asked, false);
+    for held in held.iter().filter(|held| held.value == *hash) {
+        let marks = note(setup, held).marks;
+        let Some(mark) = marks.into_iter().find(|mark| mark.owner == *owner) else {
+            continue;
+        };
+        let systems = entries(&held.id).into_iter().map(|(os, _)| os);
+        let before = others.len();
+        others.extend(systems.filter(|at| *at != os));
+        if others.len() > before {
+            latest = latest.zip(mark.until).map(|(a, b)| a.max(b));
+            differs |= mark.until != asked;
+        }
+    }
+    Stand {
+        others,
+        until: differs.then_some(latest),
+    }
+}
+
+fn ends_together(
+    hash: &Value,
+    owner: &Owner,
+    systems: &BTreeSet<OsType>,
+    until: Option<DateTime<Utc>>,
+) -> String {
+    let systems: Vec<&str> = systems.iter().map(|os| os.name()).collect();
+    let end = until.map_or_else(
+        || "have no end".to_owned(),
+        |until| format!("end at {}", until.format("%Y-%m-%dT%H:%MZ")),
+    );
+    format!(
+        "the entries of {hash} for {owner} on {} {end}: those of one deployment end together, and none sooner than it \
+         did; give another deployment for an end of its own",
+        systems.join(", ")
+    )
+}
+
+/// Only these places of a configuration, which are of one level.
+fn narrow(configuration: &mut Json, places: &[&Place]) {
+    let ids: Vec<&str> = places.iter().map(|place| place.id.as_str()).collect();
+    let field = match places.first().map(|place| place.level) {
+        Some(Level::Account) => "account_ids",
+        Some(Level::Site) => "site_ids",
+        Some(Level::Group) => "group_ids",
+        Some(Level::Tenant) | None => return,
+    };
+    drop_in::configure(configuration, field, ids);
 }
 
 fn described(setup: &Setup, there: &Listing<'_>, hashes: &[Value]) -> Vec<Map<String, Json>> {
@@ -467,7 +559,7 @@ mod tests {
     fn two_scopes_are_refused_and_none_is_the_configurations() {
         let choose = |place: Json, configuration: Json| {
             let mut configuration = configuration;
-            let place: Place = serde_json::from_value(place).unwrap();
+            let place: Chosen = serde_json::from_value(place).unwrap();
             place.choose(&mut configuration).map(|()| configuration)
         };
         let both = json!({ "filter_tenant_scope": true, "filter_site_ids": ["1"] });

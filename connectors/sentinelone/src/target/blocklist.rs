@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::StatusCode;
-use sdk::http::Response;
+use sdk::http::{Request, Response};
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, Effect, EndKnownBy, Facts, Finding, Foreign, Granularity, Held,
@@ -73,6 +73,8 @@ enum Sent {
     Exists,
     /// The console refused it, in these words.
     Refused(String),
+    /// The console cut its mark: an id.
+    Cut(String),
 }
 
 /// Stands with their number in the handle of entries that carry the marks of several owners.
@@ -184,25 +186,35 @@ impl Blocklist {
     async fn create(&self, write: &Write, os: OsType) -> Result<Sent> {
         let request = restrictions::create(&self.console.place, &write.value, os, &write.note);
         let response = self.console.client.send(request).await?;
-        self.sent("the blocklist's new entry", CREATE, write, os, &response)
-            .await
+        let sent = self.sent("the blocklist's new entry", CREATE, write, &response)?;
+        if let Sent::Cut(id) = &sent {
+            let request = restrictions::delete(std::slice::from_ref(id));
+            self.take_back(request, DELETE).await?;
+        }
+        Ok(sent)
     }
 
     async fn change(&self, write: &Write, os: OsType, id: &str) -> Result<Sent> {
         let request = restrictions::change(id, &write.value, os, &write.note);
         let response = self.console.client.send(request).await?;
-        self.sent("the blocklist's changed entry", EDIT, write, os, &response)
-            .await
+        let sent = self.sent("the blocklist's changed entry", EDIT, write, &response)?;
+        if let Sent::Cut(id) = &sent {
+            // It was there before, for whom its text names.
+            let words = || self.console.note(&write.note, &write.value).rest.into();
+            let text = write.held_note.clone().unwrap_or_else(words);
+            let request = restrictions::change(id, &write.value, os, &text);
+            self.take_back(request, EDIT).await?;
+        }
+        Ok(sent)
     }
 
-    async fn sent(
-        &self,
-        what: &str,
-        right: &str,
-        write: &Write,
-        os: OsType,
-        response: &Response,
-    ) -> Result<Sent> {
+    /// Undoes a write whose mark was cut: nobody could prove later that the entry is ours.
+    async fn take_back(&self, request: Request, right: &str) -> Result<()> {
+        let response = self.console.client.send(request).await?;
+        api::read::<serde::de::IgnoredAny>("taking the entry back", right, &response).map(drop)
+    }
+
+    fn sent(&self, what: &str, right: &str, write: &Write, response: &Response) -> Result<Sent> {
         if is_about_rows(response.status) {
             let exists = |error: &api::VendorError| error.code == Some(restrictions::EXISTS);
             return Ok(if api::errors(response).iter().any(exists) {
@@ -229,20 +241,7 @@ impl Blocklist {
         {
             return Ok(Sent::Stored);
         }
-        self.take_back(write, os, &row.id).await?;
-        Ok(Sent::Refused(CUT.to_owned()))
-    }
-
-    /// Undoes a write whose mark was cut: nobody could prove later that the entry is ours.
-    async fn take_back(&self, write: &Write, os: OsType, id: &str) -> Result<()> {
-        let request = if write.note_and_end_only {
-            let words = self.console.note(&write.note, &write.value).rest;
-            restrictions::change(id, &write.value, os, &words)
-        } else {
-            restrictions::delete(&[id.to_owned()])
-        };
-        let response = self.console.client.send(request).await?;
-        api::read::<serde::de::IgnoredAny>("taking the entry back", DELETE, &response).map(drop)
+        Ok(Sent::Cut(row.id))
     }
 
     /// Adds a hash on every system.
@@ -377,6 +376,7 @@ impl RowTally {
             Sent::Stored => self.stored.push(os),
             Sent::Exists => self.exist.push(os),
             Sent::Refused(text) => self.refused.push((os, text)),
+            Sent::Cut(_) => self.refused.push((os, CUT.to_owned())),
         }
     }
 

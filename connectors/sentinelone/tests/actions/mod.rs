@@ -6,7 +6,7 @@ use sdk::connector::Environment;
 use sdk::sync::Context;
 use serde_json::{Value as Json, json};
 
-use crate::raw::{ACCOUNT, Lab, SITE, ioc, lab, with};
+use crate::raw::{ACCOUNT, Lab, OTHER_SITE, RESTRICTIONS, SITE, ioc, lab, with};
 
 async fn play(lab: &Lab, action: &str, arguments: Json, more: Json) -> Result<Json> {
     let mut configuration = json!({
@@ -167,4 +167,85 @@ async fn block_and_unblock_leave_a_strangers_row() {
             .unwrap();
         assert_eq!(lab.iocs().await, before, "{again}");
     }
+}
+
+async fn item(lab: &Lab, system: &str, days: u32, sites: &[&str]) -> Json {
+    let arguments = json!({
+        "os_type": system, "sha_256": hash(1), "valid_for": days, "filter_site_ids": sites,
+    });
+    let action = "sentinelone_blocklist_create_item";
+    play(lab, action, arguments, json!({})).await.unwrap()
+}
+
+/// Where a hash is blocked, as `system site`.
+async fn systems(lab: &Lab) -> Vec<String> {
+    let mut systems = Vec::new();
+    for site in [SITE, OTHER_SITE] {
+        let target = format!("{RESTRICTIONS}?siteIds={site}&limit=1000");
+        for row in lab.get(&target).await.data() {
+            systems.push(format!("{} {site}", row["osType"].as_str().unwrap()));
+        }
+    }
+    systems.sort();
+    systems
+}
+
+/// A block of one system is not ended by that of another.
+#[tokio::test]
+async fn a_shorter_block_on_another_system_ends_nothing_sooner() {
+    for (first, second, end) in [
+        (0, 7, None),
+        (7, 0, None),
+        (30, 7, Some(30)),
+        (7, 30, Some(30)),
+    ] {
+        let lab = lab(&[]).await;
+        item(&lab, "windows", first, &[SITE]).await;
+        let report = item(&lab, "linux", second, &[SITE]).await;
+        let warning = report["warnings"].to_string();
+        assert!(warning.contains("end together"), "{report}");
+        assert_eq!(warning.contains("have no end"), end.is_none(), "{warning}");
+        let target = lab
+            .targets(
+                "blocklist",
+                json!({ "account_ids": [], "site_ids": [SITE] }),
+            )
+            .remove(0);
+        let held = target.list(sdk::target::Scope::All).await.unwrap();
+        let note =
+            sdk::ownership::Note::read(held[0].note.as_deref().unwrap(), "main", &held[0].value);
+        let until = end.map(|days| lab.clock.now() + chrono::TimeDelta::days(days));
+        assert_eq!(
+            (held.len(), note.marks[0].until),
+            (
+                1,
+                sdk::ownership::Mark::new(note.marks[0].owner.clone(), until).until
+            ),
+            "{first} {second}"
+        );
+    }
+    // Once more on the same system is what was asked for.
+    let lab = lab(&[]).await;
+    item(&lab, "windows", 30, &[SITE]).await;
+    let report = item(&lab, "windows", 7, &[SITE]).await;
+    assert_eq!(report["updated"], 1, "{report}");
+    assert_eq!(report.get("warnings"), None, "{report}");
+}
+
+#[tokio::test]
+async fn what_one_site_blocks_on_a_system_is_not_blocked_in_another() {
+    let lab = lab(&[]).await;
+    item(&lab, "windows", 0, &[SITE]).await;
+    item(&lab, "linux", 0, &[OTHER_SITE]).await;
+    let report = item(&lab, "macos", 0, &[SITE, OTHER_SITE]).await;
+    assert_eq!(report["status"], "ok", "{report}");
+    assert_eq!(
+        systems(&lab).await,
+        [
+            format!("linux {OTHER_SITE}"),
+            format!("macos {SITE}"),
+            format!("macos {OTHER_SITE}"),
+            format!("windows {SITE}"),
+        ]
+    );
 }

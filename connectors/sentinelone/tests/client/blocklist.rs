@@ -32,6 +32,7 @@ fn change(held: &Held, note: &str) -> Write {
     Write {
         id: Some(held.id.clone()),
         note: note.to_owned(),
+        held_note: held.note.clone(),
         ..write(&held.value)
     }
 }
@@ -291,6 +292,22 @@ async fn a_mark_that_is_cut_is_noticed() {
         ["rejected"]
     );
     assert_eq!(one(&*target).await.note.as_deref(), Some("blocked by hand"));
+}
+
+/// A second owner's mark for which there is no room does not cost the first its entry.
+#[tokio::test]
+async fn an_entry_whose_new_mark_is_cut_is_left_as_it_was() {
+    let value = sha1("aa");
+    let first = write(&value).note;
+    let room = first.chars().count() + 5;
+    let lab = lab_with(&[], move |options| options.set("description_limit", room)).await;
+    let target = lab.target("blocklist");
+    assert_eq!(names(&add(&*target, &value).await), ["done"]);
+    let held = one(&*target).await;
+    let both = format!("{} {first}", first.replace(";acme;", ";abc;"));
+    let outcomes = target.apply(Batch::Update(&[change(&held, &both)])).await;
+    assert_eq!(names(&outcomes), ["rejected"]);
+    assert_eq!(one(&*target).await, held);
 }
 
 /// Item 32: fewer removed than asked for is settled by looking.

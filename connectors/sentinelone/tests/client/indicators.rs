@@ -40,6 +40,7 @@ fn change(held: &Held, end: Option<DateTime<Utc>>) -> Write {
     Write {
         id: Some(held.id.clone()),
         held_expires: held.expires,
+        held_note: held.note.clone(),
         ..write_until(&held.value, end)
     }
 }
@@ -401,6 +402,34 @@ async fn a_mark_that_is_cut_is_noticed() {
     let outcomes = target.apply(Batch::Add(&writes(&values()))).await;
     assert_eq!(names(&outcomes), ["rejected"; 7]);
     assert!(lab.iocs().await.is_empty());
+}
+
+/// Writing again what does not fit does not cost an indicator that was there.
+#[tokio::test]
+async fn an_indicator_whose_new_mark_is_cut_is_left_as_it_was() {
+    for position in ["in-place", "second-row", "new-uuid"] {
+        let value = sha256("aa");
+        let first = write_until(&value, in_days(10)).note;
+        let room = first.chars().count() + 5;
+        let switches = [("post-again", position)];
+        let lab = lab_with(&switches, move |options| {
+            options.set("description_limit", room)
+        })
+        .await;
+        let target = lab.target("ioc");
+        let added = target.apply(Batch::Add(&writes(&[value.clone()]))).await;
+        assert_eq!(names(&added), ["done"]);
+        let held = all(&*target).await.remove(0);
+        let longer = Write {
+            note: format!("{} {first}", first.replace(";acme;", ";abc;")),
+            ..change(&held, in_days(10))
+        };
+        let outcomes = target.apply(Batch::Update(&[longer])).await;
+        assert_eq!(names(&outcomes), ["rejected"], "{position}");
+        let now = all(&*lab.target("ioc")).await;
+        assert_eq!(now.len(), 1, "{position}");
+        assert_eq!(now[0].note, held.note, "{position}");
+    }
 }
 
 /// Pages are read to their end, whatever their length (items 18 and 19).

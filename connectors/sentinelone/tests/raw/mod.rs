@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 pub(crate) const ACCOUNT: &str = "225494730938493804";
 pub(crate) const OTHER_ACCOUNT: &str = "225494730938493915";
 pub(crate) const SITE: &str = "225494730938494001";
+pub(crate) const OTHER_SITE: &str = "225494730938494002";
 pub(crate) const GROUP: &str = "225494730938495001";
 pub(crate) const IOCS: &str = "/web/api/v2.1/threat-intelligence/iocs";
 pub(crate) const RESTRICTIONS: &str = "/web/api/v2.1/restrictions";
@@ -231,6 +232,7 @@ pub(crate) fn write_until(value: &Value, expires: Option<DateTime<Utc>>) -> Writ
         note: note.write("main", value, 255).unwrap(),
         note_and_end_only: false,
         held_expires: None,
+        held_note: None,
     }
 }
 

@@ -103,6 +103,8 @@ impl Session {
             ["authenticatedSession"],
         )
         .json(&body)
+        .secret(self.password.expose())
+        .secret(&api_key)
         .unauthenticated())
     }
 }

@@ -123,14 +123,18 @@ impl Token {
             pair("client_id", &self.client_id),
             pair("audience", AUDIENCE),
         ];
-        match &self.proof {
-            Proof::Secret(secret) => form.push(pair("client_secret", secret.expose())),
+        let proof = match &self.proof {
+            Proof::Secret(secret) => {
+                form.push(pair("client_secret", secret.expose()));
+                secret.clone()
+            }
             Proof::Key(key) => {
                 let assertion = assertion(key, &self.client_id, now)?;
                 form.push(pair("client_assertion_type", ASSERTION));
                 form.push(pair("client_assertion", &assertion));
+                Secret::new(&assertion)
             }
-        }
+        };
         Ok(Request::new(
             Method::POST,
             Safety::Read,
@@ -138,6 +142,7 @@ impl Token {
             ["oauth2", "v1", "token"],
         )
         .form(form)
+        .secret(proof.expose())
         .unauthenticated())
     }
 }

@@ -22,6 +22,7 @@ fn write(value: Value) -> Write {
         note: String::new(),
         note_and_end_only: false,
         held_expires: None,
+        held_note: None,
     }
 }
 

@@ -14,7 +14,7 @@ use sdk::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{MECHANISM, Place, detail, names, note, owners, set_scope};
+use super::{Chosen, MECHANISM, detail, names, note, owners, set_scope};
 use crate::config::{self, Level, OsType};
 use crate::target::{Shown, entries};
 
@@ -42,7 +42,7 @@ struct Delete {
     /// Ids of entries, as the blocklist shows them
     ids: Vec<String>,
     #[serde(flatten)]
-    place: Place,
+    place: Chosen,
 }
 
 async fn delete(mut call: Call<'_>) -> Result<Outcome> {

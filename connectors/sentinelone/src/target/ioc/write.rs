@@ -138,6 +138,7 @@ impl Iocs {
         let mut kept: Vec<(usize, String)> = Vec::new();
         let mut stale: Vec<String> = Vec::new();
         let mut cut: Vec<String> = Vec::new();
+        let mut lost: Vec<(&Write, Vec<String>)> = Vec::new();
         for write in writes {
             let Some(row) = by_value.remove(&write.value) else {
                 let error = Error::protocol("the console did not confirm the indicator")
@@ -151,12 +152,20 @@ impl Iocs {
             let intact =
                 self.console
                     .is_intact(&write.note, row.description.as_deref(), &write.value);
-            stale.extend(before.into_iter().filter(|uuid| *uuid != row.uuid));
             if !intact {
-                cut.push(row.uuid);
+                if write.held_note.is_some() {
+                    // What was there before stays, for whom its text names.
+                    let mut uuids = before;
+                    uuids.push(row.uuid);
+                    known.uuids.clone_from(&uuids);
+                    lost.push((write, uuids));
+                } else {
+                    cut.push(row.uuid);
+                }
                 outcomes.push(Outcome::Rejected(CUT.to_owned()));
                 continue;
             }
+            stale.extend(before.into_iter().filter(|uuid| *uuid != row.uuid));
             known.uuids = vec![row.uuid.clone()];
             match self.too_early(write, &row) {
                 None => outcomes.push(Outcome::Done),
@@ -169,6 +178,18 @@ impl Iocs {
             }
         }
         stale.extend(cut);
+        match self.restore(&lost).await {
+            Ok(replaced) => stale.extend(replaced),
+            Err(error) => {
+                for outcome in &mut outcomes {
+                    if matches!(outcome, Outcome::Rejected(text) if text == CUT) {
+                        let count = lost.len();
+                        *outcome =
+                            Outcome::Failed(again(&error).with("texts cut, not mended", count));
+                    }
+                }
+            }
+        }
         // Where writing again makes a second row, the first one goes. Where it does not, the old uuid is
         // that of nothing, and the count does not matter.
         match self.delete(&stale).await {
@@ -182,6 +203,43 @@ impl Iocs {
                 outcomes.into_iter().map(failed).collect::<Vec<_>>().into()
             }
         }
+    }
+
+    /// Writes indicators again as they were before, and gives back which of their uuids are too many then.
+    async fn restore(&self, lost: &[(&Write, Vec<String>)]) -> sdk::Result<Vec<String>> {
+        if lost.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<NewIoc<'_>> = lost
+            .iter()
+            .map(|(write, _)| {
+                NewIoc::new(
+                    &self.source,
+                    self.severity,
+                    &write.value,
+                    write.held_expires,
+                    write.held_note.as_deref().unwrap_or_default(),
+                )
+            })
+            .collect();
+        let request = iocs::create(&self.console.place, &rows);
+        let response = self.console.client.send(request).await?;
+        let answer = api::read::<Vec<Row>>("writing indicators back", MANAGE, &response)?;
+        let rows = answer.data.unwrap_or_default();
+        let now: HashMap<Value, &str> = rows
+            .iter()
+            .filter_map(|row| Some((row.own_value().or_else(|| row.shown_value())?, &*row.uuid)))
+            .collect();
+        let mut known = self.known();
+        let mut replaced = Vec::new();
+        for (write, uuids) in lost {
+            // What is not confirmed is left: the next run looks.
+            if let Some(now) = now.get(&write.value) {
+                replaced.extend(uuids.iter().filter(|uuid| uuid != now).cloned());
+            }
+            known.remove(&write.value);
+        }
+        Ok(replaced)
     }
 
     /// The error of an end that came back so much earlier than it was written that it is due again.
