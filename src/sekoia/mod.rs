@@ -290,7 +290,7 @@ impl Session<'_> {
                 let names: Vec<&str> = paths.iter().map(String::as_str).collect();
                 let opened = tokio::select! {
                     opened = data.files(&names) => opened,
-                    () = self.stop.action_is_over() => Err(cancelled()),
+                    () = self.stop.first() => Err(cancelled()),
                 };
                 opened.inspect_err(|error| {
                     if error.kind() == ErrorKind::Denied {

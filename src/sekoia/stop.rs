@@ -18,22 +18,37 @@ const FAREWELL: Duration = Duration::from_secs(4);
 /// Counts signals; clones count the same ones.
 #[derive(Clone)]
 pub(super) struct Stop {
-    seen: watch::Receiver<u32>,
+    seen: watch::Receiver<Seen>,
     clock: Clock,
+}
+
+/// What came so far.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    signals: u32,
+    /// When the first one came, as [`Clock::elapsed`].
+    first: Duration,
 }
 
 impl Stop {
     /// Begins to take them.
     pub(super) fn new(clock: &Clock) -> Result<Self, Error> {
         let mut signals = Signals::new()?;
-        let (count, seen) = watch::channel(0);
+        let (count, seen) = watch::channel(Seen::default());
+        let times = clock.clone();
         tokio::spawn(async move {
             loop {
                 signals.next().await;
-                if *count.borrow() == 0 {
+                let now = times.elapsed();
+                if count.borrow().signals == 0 {
                     tell("stopping: the action has 5 s to end; once more to end it now");
                 }
-                count.send_modify(|count| *count += 1);
+                count.send_modify(|seen| {
+                    if seen.signals == 0 {
+                        seen.first = now;
+                    }
+                    seen.signals += 1;
+                });
             }
         });
         Ok(Self {
@@ -49,7 +64,12 @@ impl Stop {
 
     /// When the action has to end: some seconds after the first signal, or at the second.
     pub(super) async fn action_is_over(&self) {
-        self.later(2, ACTION).await;
+        self.first().await;
+        let passed = self
+            .clock
+            .elapsed()
+            .saturating_sub(self.seen.borrow().first);
+        self.later(2, ACTION.saturating_sub(passed)).await;
     }
 
     /// When telling the platform has to end: some seconds after it began or the first signal came, or at
@@ -70,7 +90,7 @@ impl Stop {
         if self
             .seen
             .clone()
-            .wait_for(|seen| *seen >= signals)
+            .wait_for(|seen| seen.signals >= signals)
             .await
             .is_err()
         {

@@ -387,8 +387,8 @@ fn what_is_wrong_with_a_call_is_its_result() {
         ),
         (
             "sync_collection",
-            json!({ "stix_objects": [], "complete": true, "deployment": "c2", "allow_mass_change": "true" }),
-            "for a person at a terminal",
+            json!({ "stix_objects": [], "complete": true, "deployment": "c2", "allow_mass_change": "9f2c" }),
+            "hint: what is held waits for a person",
         ),
         (
             "list_blocked",

@@ -16,7 +16,7 @@ use sdk::{Error, ErrorKind};
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
-use super::tools::Offer;
+use super::tools::{MASS_CHANGE, Offer};
 use crate::command::run::{complain, is_reserved, only_loopback};
 use crate::config::schema;
 use crate::sekoia::coerce::coerce;
@@ -184,6 +184,12 @@ fn check(offer: &Offer, arguments: &mut Json) -> Result<(), Error> {
         if is_reserved(name) {
             return Err(Error::input(format!("{name} is not taken from an MCP client"))
                 .hint("give the objects or values themselves; files and addresses are for cordon.toml and `cordon sync`"));
+        }
+        if name == MASS_CHANGE {
+            return Err(
+                Error::input(format!("{MASS_CHANGE} is not taken from an MCP client"))
+                    .hint("what is held waits for a person, who looks and uses `cordon approve`"),
+            );
         }
         if offer.dry_run && name == "dry_run" {
             return Err(

@@ -21,6 +21,9 @@ const LONGEST_NAME: usize = 128;
 /// Only playbook engines ask for it.
 const FAIL_ON: &str = "fail_on";
 
+/// What is held waits for a person, and its result shows the digest that lets it through.
+pub(super) const MASS_CHANGE: &str = "allow_mass_change";
+
 const DRY_RUN: &str = "dry_run";
 
 /// A product with its credentials.
@@ -185,7 +188,10 @@ fn plain(schema: &Json) -> Json {
 /// What a client may give.
 fn arguments(action: &ActionInfo, dry_run: bool) -> Json {
     let mut schema = plain(action.arguments.as_value());
-    let keep = |name: &str| !is_reserved(name) && name != FAIL_ON && !(dry_run && name == DRY_RUN);
+    let out = |name: &str| {
+        is_reserved(name) || [FAIL_ON, MASS_CHANGE].contains(&name) || (dry_run && name == DRY_RUN)
+    };
+    let keep = |name: &str| !out(name);
     if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
         properties.retain(|name, _| keep(name));
     } else {

@@ -53,6 +53,7 @@ fn change(held: &Held, note: &str, expires: Option<DateTime<Utc>>) -> Write {
         expires,
         note: note.to_owned(),
         held_expires,
+        held_note: held.note.clone(),
         note_and_end_only: false,
     }
 }

@@ -210,15 +210,17 @@ async fn by_id(writer: &Writer<'_>, id: &str, tally: &mut Tally) {
         tally.revoked(id, None, "would be revoked, if it is there");
         return;
     }
+    let before = writer.api.calls().retried;
     match writer.api.revoke(writer.id, id).await {
         Ok(true) => tally.revoked(id, None, "it is revoked"),
         Ok(false) => {
-            tally.nothing_to_revoke(
-                id,
-                None,
-                "not-there",
-                "the collection has no such indicator",
-            );
+            let message = if writer.api.calls().retried > before {
+                "the collection has no such indicator now; the first answer was lost, so it may have been revoked by \
+                 this run"
+            } else {
+                "the collection has no such indicator"
+            };
+            tally.nothing_to_revoke(id, None, "not-there", message);
         }
         Err(error) => {
             tally.failed_of(id, None, "refused", &error.to_string());

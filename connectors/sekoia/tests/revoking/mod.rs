@@ -154,6 +154,19 @@ async fn what_fails_never_looks_like_success() {
         assert_eq!(rig.end(COLLECTION, "1.2.3.10"), None);
     }
 
+    // By its id alone nothing shows what it was.
+    let rig = Rig::switched("revoked-again", "404").await;
+    let row = &rig.sekoia.rows(COLLECTION)[0];
+    rig.fake
+        .server
+        .fault(Fault::new(FaultAction::ResetAfter).on("DELETE", ""));
+    let report = rig.report(REVOKE, ids(&[&row.id])).await;
+    assert_eq!((report.status, report.unchanged), (Status::Ok, 1));
+    assert!(
+        report.details[0].message.contains("by this run"),
+        "{report:?}"
+    );
+
     let rig = Rig::new().await;
     rig.sekoia.delete(COLLECTION);
     let error = error_of(rig.run(REVOKE, values(&["1.2.3.10"])).await);

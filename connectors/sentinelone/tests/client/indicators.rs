@@ -417,7 +417,9 @@ async fn an_indicator_whose_new_mark_is_cut_is_left_as_it_was() {
         })
         .await;
         let target = lab.target("ioc");
-        let added = target.apply(Batch::Add(&writes(&[value.clone()]))).await;
+        let added = target
+            .apply(Batch::Add(&writes(std::slice::from_ref(&value))))
+            .await;
         assert_eq!(names(&added), ["done"]);
         let held = all(&*target).await.remove(0);
         let longer = Write {
