@@ -81,16 +81,16 @@ impl Executor<'_> {
     async fn replace(&mut self, replaced: Replaced) {
         let Replaced { mut parts, wholes } = replaced;
         if self.target.replacing().is_none() {
-            let before = self.result.stopped.take();
+            let went_on = self.result.stopped.is_none();
             self.group(Sort::Add, parts).await;
             // A vendor that takes no additions may take removals: what must not be blocked is not to wait for them.
             let broken = self.result.stopped.take_if(|error| {
-                matches!(
-                    error.kind(),
-                    ErrorKind::Denied | ErrorKind::Unavailable | ErrorKind::RateLimited
-                )
+                went_on
+                    && matches!(
+                        error.kind(),
+                        ErrorKind::Denied | ErrorKind::Unavailable | ErrorKind::RateLimited
+                    )
             });
-            self.result.stopped = before.or(self.result.stopped.take());
             self.group(Sort::Release, wholes).await;
             self.result.stopped = broken.or(self.result.stopped.take());
             return;

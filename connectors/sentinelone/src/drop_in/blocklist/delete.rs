@@ -228,12 +228,19 @@ fn ours(
     named: &BTreeMap<usize, Vec<(OsType, String)>>,
     report: &mut Report,
 ) -> Vec<Removal> {
+    let is_ours =
+        |held: &Held| owners(setup, held) == [owner.clone()] && note(setup, held).was.is_none();
+    let going: BTreeSet<&str> = named
+        .iter()
+        .filter(|(place, _)| is_ours(&held[**place]))
+        .flat_map(|(_, entries)| entries.iter().map(|(_, id)| id.as_str()))
+        .collect();
     let mut removals = Vec::new();
     for (place, entries) in named {
         let held = &held[*place];
         let owners = owners(setup, held);
         let adopted = note(setup, held).was.is_some();
-        if owners == [owner.clone()] && !adopted {
+        if is_ours(held) {
             let parts: Vec<String> = entries
                 .iter()
                 .map(|(os, id)| format!("{}:{id}", os.name()))
@@ -242,6 +249,10 @@ fn ours(
                 id: parts.join(",").into(),
                 value: held.value.clone(),
             });
+            continue;
+        }
+        if entries.iter().all(|(_, id)| going.contains(id.as_str())) {
+            // The other hash of an entry of ours, which a console may fill in.
             continue;
         }
         let text = held.value.to_string();
