@@ -236,7 +236,7 @@ impl Manager {
             );
         }
         self.opened += 1;
-        let session = format!("s{:08}-{}", self.opened, self.password);
+        let session = format!("s{:08}-{:016x}", self.opened, self.opened * 0x9E37_79B9);
         self.sessions.insert(session.clone(), self.clock.now());
         Reply::json(
             200,
