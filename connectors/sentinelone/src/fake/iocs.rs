@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value as Json, json};
 
+use super::filter::{FILTERS, TIMES, matches, read_time};
 use super::gate::{Ask, Reply, Settings};
 use super::page::{Cursors, PARAMETERS};
 use super::scope::{self, Scope};
+use super::stix;
 use super::switches::Positions;
 
 const TYPES: [&str; 7] = ["DNS", "IPV4", "IPV6", "MD5", "SHA1", "SHA256", "URL"];
@@ -38,18 +40,6 @@ const FIELDS: [&str; 24] = [
     "patternType",
     "metadata",
 ];
-const FILTERS: [&str; 10] = [
-    "type",
-    "value",
-    "source",
-    "externalId",
-    "uuids",
-    "batchId",
-    "category__in",
-    "name__contains",
-    "description__contains",
-    "creator__contains",
-];
 /// Most uuids of a delete.
 const MOST_UUIDS: usize = 5_000;
 
@@ -58,11 +48,11 @@ const MOST_UUIDS: usize = 5_000;
 pub(super) struct Ioc {
     order: u64,
     pub(super) uuid: String,
-    batch: String,
+    pub(super) batch: String,
     pub(super) scope: Scope,
     pub(super) creator: String,
-    upload: DateTime<Utc>,
-    updated: DateTime<Utc>,
+    pub(super) upload: DateTime<Utc>,
+    pub(super) updated: DateTime<Utc>,
     pub(super) end: DateTime<Utc>,
     /// As it was sent, less what the console sets itself.
     pub(super) fields: Map<String, Json>,
@@ -121,19 +111,6 @@ fn respelled(kind: &str, value: &str) -> String {
             .to_owned(),
         _ => value.to_owned(),
     }
-}
-
-/// A time as it may be sent: text with or without zone, or milliseconds.
-fn read_time(value: &Json) -> Option<DateTime<Utc>> {
-    if let Some(milliseconds) = value.as_i64() {
-        return DateTime::from_timestamp_millis(milliseconds);
-    }
-    let text = value.as_str()?;
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.with_timezone(&Utc));
-    }
-    let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f");
-    naive.ok().map(|time| time.and_utc())
 }
 
 /// Default and longest life in days, by type.
@@ -303,24 +280,31 @@ impl Iocs {
     pub(super) fn create(&mut self, ask: &Ask<'_>, call: &Call<'_>) -> Result<Reply, Reply> {
         call.settings.may("Threat Intelligence.manage")?;
         let body = ask.object()?;
-        if let Some(key) = body
-            .keys()
-            .find(|key| !["data", "filter"].contains(&key.as_str()))
-        {
-            return Err(Reply::bad(format!("{key}: Unknown field.")));
-        }
-        let empty = Map::new();
-        let filter = body
-            .get("filter")
-            .and_then(Json::as_object)
-            .unwrap_or(&empty);
-        let scopes = scope::named(filter, call.settings.token_scope)?;
-        if scopes.is_empty() {
-            return Err(Reply::internal());
-        }
+        let scopes = addressed(&body, "data", call)?;
         let Some(Json::Array(data)) = body.get("data") else {
             return Err(Reply::bad("data: Not a valid list."));
         };
+        self.take(data, &scopes, call)
+    }
+
+    /// Imports a STIX bundle: what the console cannot use is left out without a word (item 25).
+    pub(super) fn import(&mut self, ask: &Ask<'_>, call: &Call<'_>) -> Result<Reply, Reply> {
+        call.settings.may("Threat Intelligence.manage")?;
+        if call.settings.old_console {
+            return Err(Reply::missing());
+        }
+        let body = ask.object()?;
+        let scopes = addressed(&body, "bundle", call)?;
+        let objects = body.get("bundle").and_then(|bundle| bundle.get("objects"));
+        let Some(Json::Array(objects)) = objects else {
+            return Err(Reply::bad("bundle: Missing data for required field."));
+        };
+        let rows: Vec<Json> = objects.iter().filter_map(stix::row).collect();
+        self.take(&rows, &scopes, call)
+    }
+
+    /// Stores rows in every scope, or none of them.
+    fn take(&mut self, data: &[Json], scopes: &[Scope], call: &Call<'_>) -> Result<Reply, Reply> {
         let limit: usize = call.positions.get("batch-limit").parse().unwrap_or(500);
         if data.len() > limit {
             return Err(Reply::bad("data: Longer than maximum length."));
@@ -330,7 +314,7 @@ impl Iocs {
             accepted.push(accept(row, call)?);
         }
         let mut room = BTreeMap::new();
-        for scope in &scopes {
+        for scope in scopes {
             let held = self.rows.values().filter(|row| row.scope == *scope).count();
             room.insert(scope.name(), held + accepted.len() + call.settings.others);
         }
@@ -343,7 +327,7 @@ impl Iocs {
         let mut stored = Vec::new();
         for scope in scopes {
             for (fields, end) in &accepted {
-                stored.push(self.store(scope, fields.clone(), *end, &batch, call));
+                stored.push(self.store(*scope, fields.clone(), *end, &batch, call));
             }
         }
         let rewritten = call.positions.is("spelling", "rewritten");
@@ -442,62 +426,28 @@ impl Iocs {
     }
 }
 
-const TIMES: [&str; 12] = [
-    "creationTime__lt",
-    "creationTime__lte",
-    "creationTime__gt",
-    "creationTime__gte",
-    "uploadTime__lt",
-    "uploadTime__lte",
-    "uploadTime__gt",
-    "uploadTime__gte",
-    "updatedAt__lt",
-    "updatedAt__lte",
-    "updatedAt__gt",
-    "updatedAt__gte",
-];
-
-/// Whether a row matches every filter that is not about scope.
-fn matches(row: &Ioc, filter: &Map<String, Json>) -> bool {
-    filter.iter().all(|(key, wanted)| {
-        let one_of = |text: &str| match wanted {
-            Json::Array(list) => list.iter().any(|item| item.as_str() == Some(text)),
-            other => other.as_str() == Some(text),
-        };
-        let contains = |text: &str| wanted.as_str().is_some_and(|part| text.contains(part));
-        match key.as_str() {
-            "type" | "value" | "source" | "externalId" => one_of(row.text(key)),
-            "uuids" => one_of(&row.uuid),
-            "batchId" => one_of(&row.batch),
-            "name__contains" => contains(row.text("name")),
-            "description__contains" => contains(row.text("description")),
-            "creator__contains" => contains(&row.creator),
-            "category__in" => row
-                .fields
-                .get("category")
-                .and_then(Json::as_array)
-                .is_some_and(|list| list.iter().filter_map(Json::as_str).any(one_of)),
-            key if TIMES.contains(&key) => compares(row, key, wanted),
-            _ => true,
-        }
-    })
-}
-
-fn compares(row: &Ioc, key: &str, wanted: &Json) -> bool {
-    let (Some((field, sign)), Some(wanted)) = (key.split_once("__"), read_time(wanted)) else {
-        return false;
-    };
-    let held = match field {
-        "uploadTime" => Some(row.upload),
-        "updatedAt" => Some(row.updated),
-        _ => row.fields.get("creationTime").and_then(read_time),
-    };
-    held.is_some_and(|held| match sign {
-        "lt" => held < wanted,
-        "lte" => held <= wanted,
-        "gt" => held > wanted,
-        _ => held >= wanted,
-    })
+/// The scopes that a body of `filter` and one other field is for.
+fn addressed(
+    body: &Map<String, Json>,
+    content: &str,
+    call: &Call<'_>,
+) -> Result<Vec<Scope>, Reply> {
+    if let Some(key) = body
+        .keys()
+        .find(|key| ![content, "filter"].contains(&key.as_str()))
+    {
+        return Err(Reply::bad(format!("{key}: Unknown field.")));
+    }
+    let empty = Map::new();
+    let filter = body
+        .get("filter")
+        .and_then(Json::as_object)
+        .unwrap_or(&empty);
+    let scopes = scope::named(filter, call.settings.token_scope)?;
+    if scopes.is_empty() {
+        return Err(Reply::internal());
+    }
+    Ok(scopes)
 }
 
 /// One row of a create: its fields, and its end as the console sets it.

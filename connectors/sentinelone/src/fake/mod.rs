@@ -8,12 +8,14 @@
 //! `calls_per_minute`, `foreign` (seeds entries of others), `switches_of` (a mechanism: the switches told are
 //! those that concern it).
 
+mod filter;
 mod gate;
 mod iocs;
 mod page;
 mod restrictions;
 mod scope;
 mod seeds;
+mod stix;
 mod switches;
 
 use std::collections::BTreeMap;
@@ -264,6 +266,7 @@ impl Console {
             ("POST", "/users/api-token-details") => self.token_details(ask),
             ("GET", "/threat-intelligence/iocs") => world.iocs.list(ask, &call, &mut world.cursors),
             ("POST", "/threat-intelligence/iocs") => world.iocs.create(ask, &call),
+            ("POST", "/threat-intelligence/iocs/stix") => world.iocs.import(ask, &call),
             ("DELETE", "/threat-intelligence/iocs") => world.iocs.delete(ask, &call),
             ("GET", "/threat-intelligence/user-config") => {
                 self.settings.may("Threat Intelligence.view")?;

@@ -1,4 +1,4 @@
-//! Indicators: 7 to 24, and 31 days of life.
+//! Indicators: 7 to 25, and 31 days of life.
 
 use chrono::TimeDelta;
 use sdk::fake::FakeState;
@@ -337,4 +337,54 @@ async fn items_23_and_24_sources() {
     let reply = lab.call("DELETE", IOCS, json!({ "filter": filter })).await;
     assert_eq!(reply.affected(), 2);
     assert_eq!(lab.iocs().await[0]["source"], "other");
+}
+
+/// 25: an import takes single comparisons of six paths, and drops everything else without a word.
+#[tokio::test]
+async fn item_25_imports_drop_in_silence() {
+    let sha256 = "b".repeat(64);
+    let taken = [
+        ("[ipv4-addr:value = '9.9.9.9']", "9.9.9.9"),
+        ("[domain-name:value='bad.example.net']", "bad.example.net"),
+        (
+            r"[url:value = 'http://bad.example.net/it\'s']",
+            "http://bad.example.net/it's",
+        ),
+        (&format!("[file:hashes.'SHA-256' = '{sha256}']"), &sha256),
+        (
+            &format!("[file:hashes.MD5 = '{}']", "c".repeat(32)),
+            &"c".repeat(32),
+        ),
+    ];
+    let dropped = [
+        "[ipv6-addr:value = '2606:4700::1']",
+        "[ipv4-addr:value = '9.9.9.1' OR ipv4-addr:value = '9.9.9.2']",
+        "[domain-name:value = 'a.org' AND url:value = 'http://a.org/']",
+        "[ipv4-addr:value = '9.9.9.3'] AND [ipv4-addr:value = '9.9.9.4']",
+        "[ipv4-addr:value IN ('9.9.9.5', '9.9.9.6')]",
+        "[email-addr:value = 'a@b.org']",
+        "[file:hashes.'SHA-512' = 'aa']",
+        "no pattern",
+    ];
+    let indicator = |pattern: &str| json!({ "type": "indicator", "id": format!("indicator--{pattern}"), "pattern": pattern });
+    let patterns = taken.iter().map(|(pattern, _)| *pattern).chain(dropped);
+    let mut objects: Vec<Json> = patterns.map(indicator).collect();
+    objects.push(json!({ "type": "malware", "name": "x" }));
+    let body = json!({ "bundle": { "objects": objects }, "filter": { "accountIds": [ACCOUNT] } });
+    let target = format!("{IOCS}/stix");
+    let lab = lab(&[("batch-limit", "500"), ("spelling", "as-sent")]).await;
+    let answer = lab.call("POST", &target, body.clone()).await;
+    assert_eq!(answer.json()["errors"], Json::Null);
+    assert_eq!(answer.data().len(), taken.len());
+    let rows = lab.iocs().await;
+    for (pattern, value) in taken {
+        let row = rows.iter().find(|row| row["pattern"] == pattern).unwrap();
+        assert_eq!(row["value"], value);
+        assert_eq!(row["externalId"], format!("indicator--{pattern}"));
+    }
+    assert_eq!(rows.len(), taken.len());
+    let unscoped = json!({ "bundle": body["bundle"], "filter": {} });
+    assert_eq!(lab.call("POST", &target, unscoped).await.status, 500);
+    let old = lab_with(&[], |options| options.set("old_console", true)).await;
+    assert_eq!(old.call("POST", &target, body).await.status, 404);
 }
