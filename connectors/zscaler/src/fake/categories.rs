@@ -213,8 +213,7 @@ impl Service<'_> {
                     .iter()
                     .filter(|text| !after.list("urls").contains(text))
                 {
-                    let alarm = format!("the entry {lost} of another administrator vanished");
-                    self.tenant.alarms.push(alarm);
+                    self.tenant.alarm_lost(lost);
                 }
             }
             // The verb is for the URLs, everything else that was sent along is applied.

@@ -18,15 +18,20 @@
 //! | `maintenance` | `off`; `header` or `plain`: writes are refused, told by a header or not | `off` |
 //! | `denied` | what the role may not see: `quota`, `rules` | none |
 //! | `session_minutes` | life of a session | 5 |
+//! | `session_dies_in` | calls after which a session ends before its time, once | never |
 //! | `token_seconds` | life of a token | 83999 |
+//! | `strict_groups` | whether destination groups refuse names with a space and read-only fields | true |
 //!
-//! Beside the API: `POST /fake/stage?entry=…` is another administrator's change that is not activated,
-//! `POST /fake/activate` that administrator's activation, `GET /fake/verdict?url=…` what the proxy would do.
+//! Beside the API: `POST /fake/stage?entry=…` is another administrator's change that is not activated, to the
+//! denylist or to a destination group (`&group=…`); `POST /fake/activate` that administrator's activation;
+//! `GET /fake/verdict?url=…` what the proxy would do.
 
 mod categories;
 mod grammar;
+mod groups;
 mod login;
 mod service;
+mod state;
 mod switches;
 mod tenant;
 mod wire;
@@ -41,8 +46,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
-use sdk::fake::{Fake, FakeEntry, FakeOptions, FakeState, Server, Switch};
-use sdk::indicator::{Kind, Value};
+use sdk::fake::{Fake, FakeOptions, Server};
 use sdk::{Clock, Error, Result};
 use serde_json::json;
 
@@ -52,7 +56,7 @@ use switches::{Positions, SWITCHES};
 use tenant::{Category, Entry, Rule, Tenant};
 use wire::{Ask, Reply};
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 15] = [
     "login",
     "capacity",
     "batch_limit",
@@ -65,7 +69,9 @@ const SETTINGS: [&str; 13] = [
     "maintenance",
     "denied",
     "session_minutes",
+    "session_dies_in",
     "token_seconds",
+    "strict_groups",
 ];
 
 /// A window of calls: its name, how many, in how many seconds.
@@ -192,6 +198,8 @@ impl Zscaler {
             TimeDelta::minutes(options.setting("session_minutes", 5)?),
             options.setting("capacity", 25_000)?,
         );
+        tenant.session_dies_in = options.setting("session_dies_in", None)?;
+        tenant.staged.groups.push(groups::of_the_vendor());
         tenant.staged.rules.push(Rule {
             name: "Block what the SOC blocks".to_owned(),
             action: "BLOCK",
@@ -220,6 +228,7 @@ impl Zscaler {
                 queued: options.setting("queued", false)?,
                 rule,
                 denied: options.setting("denied", Vec::new())?,
+                strict_groups: options.setting("strict_groups", true)?,
             },
             maintenance: options.setting("maintenance", "off".to_owned())?,
         })
@@ -320,12 +329,22 @@ impl Zscaler {
     fn beside_the_api(&self, tenant: &mut Tenant, path: &str, ask: &Ask<'_>) -> Reply {
         match (path, ask.parameter("entry").or(ask.parameter("url"))) {
             ("stage", Some(entry)) => {
-                tenant.staged.denylist.push(Entry {
+                let list = match ask.parameter("group") {
+                    None => Some(&mut tenant.staged.denylist),
+                    Some(id) => {
+                        let mut groups = tenant.staged.groups.iter_mut();
+                        let group = groups.find(|group| group.id.to_string() == id);
+                        group.map(|group| &mut group.addresses)
+                    }
+                };
+                let Some(list) = list else {
+                    return Reply::empty(404);
+                };
+                list.push(Entry {
                     text: entry.to_owned(),
                     foreign: true,
                 });
-                tenant.pending = true;
-                tenant.foreign_pending = true;
+                tenant.stage_foreign();
                 Reply::empty(204)
             }
             ("activate", _) => {
@@ -416,146 +435,4 @@ fn blocking(config: &tenant::Config) -> impl Iterator<Item = &String> {
         .iter()
         .filter(|rule| rule.action == "BLOCK")
         .flat_map(|rule| &rule.categories)
-}
-
-/// Names that nobody can visit (RFC 2606) block nothing.
-fn is_reserved(value: &Value) -> bool {
-    matches!(value, Value::Domain(name) if name.as_str().ends_with(".example.com"))
-}
-
-impl FakeState for Zscaler {
-    fn switches(&self) -> Vec<Switch> {
-        SWITCHES.to_vec()
-    }
-
-    fn enforced(&self, mechanism: &str) -> Vec<FakeEntry> {
-        let tenant = self.current();
-        let entry = |value: Value, foreign: bool, text: &str| FakeEntry {
-            value,
-            foreign,
-            text: text.to_owned(),
-        };
-        let enforced = &tenant.enforced;
-        match mechanism {
-            "denylist" => enforced
-                .denylist
-                .iter()
-                .filter_map(|one| Some(entry(grammar::value(&one.text)?, one.foreign, "")))
-                .collect(),
-            "url-category" => {
-                let named: BTreeSet<&String> = blocking(enforced).collect();
-                let mut entries = Vec::new();
-                for one in &enforced.categories {
-                    if !one.ours || !named.contains(&one.id) {
-                        continue;
-                    }
-                    let values = one
-                        .list("urls")
-                        .into_iter()
-                        .map(|text| (grammar::value(&text), text));
-                    let ranges = one
-                        .list("ipRanges")
-                        .into_iter()
-                        .map(|text| (Value::parse(Kind::Ipv4, &text).ok(), text));
-                    for (value, text) in values.chain(ranges) {
-                        if let Some(value) = value.filter(|value| !is_reserved(value)) {
-                            entries.push(entry(value, one.by_hand.contains(&text), ""));
-                        }
-                    }
-                }
-                entries
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn add_foreign(&self, mechanism: &str, value: &Value) -> bool {
-        let text = grammar::entered(value);
-        let mut tenant = self.current();
-        if tenant.staged.unique(true) >= tenant.capacity {
-            return false;
-        }
-        let tenant = &mut *tenant;
-        match mechanism {
-            "denylist" => {
-                if !grammar::takes(&text, self.traits.ipv4)
-                    || tenant.staged.denylist.iter().any(|one| one.text == text)
-                {
-                    return false;
-                }
-                for view in [&mut tenant.staged, &mut tenant.enforced] {
-                    view.denylist.push(Entry {
-                        text: text.clone(),
-                        foreign: true,
-                    });
-                }
-                true
-            }
-            "url-category" => {
-                let list = match value {
-                    Value::Ipv4(_) if self.traits.ipv4 => "ipRanges",
-                    Value::Domain(_) | Value::Url(_) => "urls",
-                    _ => return false,
-                };
-                let staged = tenant.staged.categories.iter().find(|one| one.ours);
-                let Some(id) = staged
-                    .filter(|one| !one.list(list).contains(&text))
-                    .map(|one| one.id.clone())
-                else {
-                    return false;
-                };
-                for view in [&mut tenant.staged, &mut tenant.enforced] {
-                    if let Some(one) = view.categories.iter_mut().find(|one| one.id == id) {
-                        let mut items = one.list(list);
-                        if !items.contains(&text) {
-                            items.push(text.clone());
-                        }
-                        one.set_list(list, items);
-                        one.by_hand.insert(text.clone());
-                    }
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn remove(&self, mechanism: &str, value: &Value) -> bool {
-        let text = grammar::entered(value);
-        let mut tenant = self.current();
-        let tenant = &mut *tenant;
-        let mut removed = false;
-        for view in [&mut tenant.staged, &mut tenant.enforced] {
-            if mechanism == "denylist" {
-                let before = view.denylist.len();
-                view.denylist.retain(|one| one.text != text);
-                removed |= view.denylist.len() < before;
-                continue;
-            }
-            for one in view.categories.iter_mut().filter(|one| one.ours) {
-                for list in ["urls", "ipRanges"] {
-                    let before = one.list(list);
-                    let after: Vec<String> = before
-                        .iter()
-                        .filter(|item| **item != text)
-                        .cloned()
-                        .collect();
-                    removed |= after.len() < before.len();
-                    if one.body.contains_key(list) {
-                        one.set_list(list, after);
-                    }
-                }
-                one.by_hand.remove(&text);
-            }
-        }
-        removed
-    }
-
-    fn expire_sessions(&self) {
-        self.current().end_all();
-    }
-
-    fn set_capacity(&self, capacity: usize) {
-        self.current().capacity = capacity;
-    }
 }

@@ -6,6 +6,9 @@ use super::grammar;
 use super::tenant::{Entry, Tenant};
 use super::wire::{Ask, Reply};
 
+/// URLs in one lookup.
+const MOST_LOOKUPS: usize = 100;
+
 /// What the tenant is like beyond its state.
 #[derive(Clone, Debug)]
 pub(super) struct Traits {
@@ -19,6 +22,8 @@ pub(super) struct Traits {
     pub(super) rule: bool,
     /// Parts of the service that the role may not use: `quota`, `rules`.
     pub(super) denied: Vec<String>,
+    /// Whether destination groups refuse names with a space and read-only fields (item 28).
+    pub(super) strict_groups: bool,
 }
 
 /// One call at work.
@@ -63,6 +68,8 @@ impl Service<'_> {
             }
             ("GET", ["urlFilteringRules"]) => self.rules(),
             (_, ["urlCategories", ..]) => self.categories(&parts[1..], ask),
+            (_, ["ipDestinationGroups", ..]) => self.groups(&parts[1..], ask),
+            ("POST", ["urlLookup"]) => look_up(ask),
             _ => Ok(Reply::refusal(
                 404,
                 "RESOURCE_NOT_FOUND",
@@ -149,8 +156,7 @@ impl Service<'_> {
         // Item 12.
         for entry in old.iter().filter(|entry| entry.foreign) {
             if !urls.contains(&entry.text) {
-                let alarm = format!("the entry {} of another administrator vanished", entry.text);
-                self.tenant.alarms.push(alarm);
+                self.tenant.alarm_lost(&entry.text);
             }
         }
         let foreign = |text: &String| old.iter().any(|entry| entry.foreign && entry.text == *text);
@@ -304,6 +310,28 @@ impl Service<'_> {
         self.tenant.staged = after;
         Ok(())
     }
+}
+
+/// Item 27: what the vendor's own database says of URLs. What a tenant lists itself is not in there.
+fn look_up(ask: &Ask<'_>) -> Answer {
+    ask.only(&[])?;
+    let urls = texts(serde_json::from_slice(ask.body).ok().as_ref())?;
+    if urls.len() > MOST_LOOKUPS {
+        return Err(Reply::refusal(
+            400,
+            "INVALID_INPUT_ARGUMENT",
+            "100 URLs at most",
+        ));
+    }
+    let found = urls.iter().map(|url| {
+        json!({
+            "url": url,
+            "urlClassifications": ["MISCELLANEOUS_OR_UNKNOWN"],
+            "urlClassificationsWithSecurityAlert": [],
+            "application": "NONE",
+        })
+    });
+    Ok(Reply::ok(found.collect::<Vec<_>>().into()))
 }
 
 pub(super) fn not_allowed() -> Reply {

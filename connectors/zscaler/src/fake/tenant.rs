@@ -10,7 +10,7 @@ use super::switches::Positions;
 /// Seconds from the call to activate until the change is enforced.
 const ACTIVATION_SECONDS: i64 = 4;
 
-/// An entry of the denylist.
+/// An entry of the denylist, or an address of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) text: String,
@@ -64,9 +64,19 @@ pub(super) struct Rule {
     pub(super) categories: Vec<String>,
 }
 
+/// An IP destination group.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) id: u64,
+    /// All attributes but the id.
+    pub(super) body: Map<String, Json>,
+    pub(super) addresses: Vec<Entry>,
+}
+
 /// One view of the configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Config {
+    pub(super) groups: Vec<Group>,
     pub(super) denylist: Vec<Entry>,
     pub(super) allowlist: Vec<String>,
     pub(super) categories: Vec<Category>,
@@ -109,6 +119,8 @@ pub(super) struct Tenant {
     /// OneAPI tokens and their ends.
     pub(super) tokens: BTreeMap<String, DateTime<Utc>>,
     pub(super) session_length: TimeDelta,
+    /// Calls until the session dies before its time, once.
+    pub(super) session_dies_in: Option<usize>,
     pub(super) capacity: usize,
     /// What a person should see at once: others' entries vanished.
     pub(super) alarms: Vec<String>,
@@ -128,6 +140,7 @@ impl Tenant {
             sessions: BTreeMap::new(),
             tokens: BTreeMap::new(),
             session_length,
+            session_dies_in: None,
             capacity,
             alarms: Vec::new(),
             rates: BTreeMap::new(),
@@ -191,6 +204,14 @@ impl Tenant {
 
     /// Whether a session lives; using it keeps an idle one alive.
     pub(super) fn use_session(&mut self, id: &str, now: DateTime<Utc>) -> bool {
+        match self.session_dies_in.as_mut() {
+            Some(0) => {
+                self.session_dies_in = None;
+                self.end_all();
+            }
+            Some(calls) => *calls -= 1,
+            None => {}
+        }
         match self.sessions.get_mut(id) {
             Some(session) => {
                 session.used = now;
@@ -217,6 +238,18 @@ impl Tenant {
                 self.publish();
             }
         }
+    }
+
+    /// Notes that what somebody else entered is gone (items 12 and 29).
+    pub(super) fn alarm_lost(&mut self, entry: &str) {
+        let alarm = format!("the entry {entry} of another administrator vanished");
+        self.alarms.push(alarm);
+    }
+
+    /// Another administrator's change is stored and not activated.
+    pub(super) fn stage_foreign(&mut self) {
+        self.pending = true;
+        self.foreign_pending = true;
     }
 
     /// Enforces what is staged, whoever staged it (item 31).

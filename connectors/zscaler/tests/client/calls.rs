@@ -38,6 +38,24 @@ async fn items_5_and_2_a_session_that_ended_is_opened_once() {
     assert_eq!(logins(&lab), 2);
 }
 
+/// Whichever call finds that the session is over: the run logs in again and goes on.
+#[tokio::test]
+async fn item_3_a_session_that_dies_before_any_call() {
+    let names = ["a.org", "b.org", "c.org"];
+    for mechanism in MECHANISMS {
+        let more = || json!({ "mechanism": mechanism, "batch": 2 });
+        let mut died = 0;
+        for calls in 0..20 {
+            let lab = lab(&[], &[("session_dies_in", json!(calls))]).await;
+            let report = lab.sync(more(), &names).await;
+            assert_eq!(report.status, Status::Ok, "{mechanism} {calls}: {report:?}");
+            assert_eq!(lab.enforced(mechanism), names, "{mechanism} {calls}");
+            died += logins(&lab) - 1;
+        }
+        assert!(died > 5, "{mechanism}: {died} sessions died");
+    }
+}
+
 #[tokio::test]
 async fn item_8_a_tenant_of_oneapi_alone_is_told_so() {
     let lab = lab(&[], &[("login", json!("oneapi"))]).await;
