@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::directory::Directory;
-pub use self::seen::{Change, Seen};
+pub use self::seen::{Change, Seen, changes};
 use crate::error::{Error, Result};
 use crate::indicator::Value;
 use crate::target::{Finding, Level};

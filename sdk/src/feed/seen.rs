@@ -6,10 +6,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Entries, Feed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::indicator::Value;
-use crate::target::Outcome;
+use crate::target::{Batch, Outcome};
 
 /// A value, and the mark that it shall have; `None` where it shall go.
 pub type Change<'a> = (&'a Value, Option<&'a str>);
+
+/// What a batch changes in lists, in its order.
+pub fn changes(batch: Batch<'_>) -> Vec<Change<'_>> {
+    match batch {
+        Batch::Add(writes) | Batch::Update(writes) => {
+            let writes = writes.iter();
+            writes
+                .map(|write| (&write.value, Some(write.note.as_str())))
+                .collect()
+        }
+        Batch::Remove(removals) => removals.iter().map(|gone| (&gone.value, None)).collect(),
+    }
+}
 
 /// The marks of a target's lists as they were last listed or written by it.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ mod pull;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sdk::feed::{Change, Entries, Seen};
+use sdk::feed::{Change, Entries, Seen, changes};
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
     Batch, Calls, Capabilities, CapacityPool, EndKnownBy, Facts, Finding, Foreign, Granularity,
@@ -362,17 +362,7 @@ impl Target for PulledFeed {
     }
 
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
-        let changes: Vec<Change<'_>> = match batch {
-            Batch::Add(writes) | Batch::Update(writes) => writes
-                .iter()
-                .map(|write| (&write.value, Some(write.note.as_str())))
-                .collect(),
-            Batch::Remove(removals) => removals
-                .iter()
-                .map(|removal| (&removal.value, None))
-                .collect(),
-        };
-        self.change(&changes).await
+        self.change(&changes(batch)).await
     }
 
     fn login(&self) -> Option<Login> {

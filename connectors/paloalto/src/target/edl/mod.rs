@@ -4,7 +4,7 @@ mod examine;
 mod list;
 mod pulled;
 
-use sdk::feed::{Change, Feed, Seen};
+use sdk::feed::{Change, Feed, Seen, changes};
 use sdk::http::Safety;
 use sdk::indicator::{Kind, Value};
 use sdk::target::{
@@ -298,17 +298,7 @@ impl Target for Edl {
     }
 
     async fn apply(&self, batch: Batch<'_>) -> Vec<Outcome> {
-        let changes: Vec<Change<'_>> = match batch {
-            Batch::Add(writes) | Batch::Update(writes) => writes
-                .iter()
-                .map(|write| (&write.value, Some(write.note.as_str())))
-                .collect(),
-            Batch::Remove(removals) => removals
-                .iter()
-                .map(|removal| (&removal.value, None))
-                .collect(),
-        };
-        self.change(&changes).await
+        self.change(&changes(batch)).await
     }
 
     fn staged(&self) -> Option<&dyn Staged> {
