@@ -122,6 +122,30 @@ fn times_that_cannot_be_are_named() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_no_success() {
+    let falcon = Falcon::start();
+    for command in ["block", "unblock"] {
+        let ran = falcon.run(command, &json!({ "values": [SHA256, "no such thing"] }));
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        let report = ran.json();
+        let done = [&report["added"], &report["removed"]["withdrawn"]];
+        assert!(done.contains(&&json!(1)), "{report}");
+        assert_eq!(
+            (&report["status"], &report["failed"]),
+            (&json!("partial"), &json!(1))
+        );
+        assert_eq!(report["skipped"]["unsupported"], 0, "{report}");
+        let told = &report["details"][0];
+        assert_eq!(
+            (&told["outcome"], &told["reason"]),
+            (&json!("failed"), &json!("unreadable"))
+        );
+        assert_eq!(told["message"], "values item 2: not an indicator");
+    }
+    assert_eq!(falcon.there(), []);
+}
+
+#[test]
 fn what_only_detects_is_listed_so() {
     let falcon = Falcon::start();
     let arguments = json!({ "values": [SHA256, "8.8.8.8"], "accept_detection": true });

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::collection::{Reading, Skipped, SkippedReason};
 use crate::error::{Error, Result};
 use crate::indicator::{Indicator, Origin, Value, ValueError, refang, split_port};
+use crate::report::{Detail, Report, Status};
 
 /// The longest validity, in days: a century. What is meant for longer has no end.
 const LONGEST_VALIDITY: u32 = 36_500;
@@ -57,7 +58,7 @@ pub(super) fn values(texts: &[String], argument: &str) -> Result<Reading> {
                 ..Indicator::bare(value, Origin::Argument)
             }),
             Err(error) => reading.skipped.push(Skipped {
-                place: format!("{argument}[{index}]"),
+                place: format!("item {}", index + 1),
                 text: text.chars().take(200).collect(),
                 reason: match error {
                     ValueError::Unsupported(_) => SkippedReason::Unsupported,
@@ -80,6 +81,21 @@ pub(super) fn values(texts: &[String], argument: &str) -> Result<Reading> {
         )));
     }
     Ok(reading)
+}
+
+/// Somebody named each value: one that could not be read was not done, whatever came of the others.
+pub(super) fn fail_unread(report: &mut Report) {
+    let unread = |detail: &&mut Detail| {
+        detail.kind.is_none() && detail.reason == SkippedReason::Unreadable.name()
+    };
+    for detail in report.details.iter_mut().filter(unread) {
+        "failed".clone_into(&mut detail.outcome);
+        report.skipped.unsupported -= 1;
+        report.failed += 1;
+    }
+    if report.failed > 0 && matches!(report.status, Status::Ok | Status::Held) {
+        report.status = Status::Partial;
+    }
 }
 
 /// Values that an argument or setting keeps off: one that cannot be read is an error, because leaving it
