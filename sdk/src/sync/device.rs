@@ -41,6 +41,8 @@ pub(super) struct DeviceRun {
     pub(super) unenforced: bool,
     /// Values taken off for this owner that other owners keep there, and who they are.
     pub(super) still_wanted: Vec<(Value, String)>,
+    /// Values to take off whose entries are nobody's of ours.
+    pub(super) not_ours: Vec<Value>,
 }
 
 /// Runs a task on one device. What went wrong is part of the result.

@@ -294,6 +294,10 @@ impl Tally {
                 message: format!("stays for, or would be put back by: {owners}"),
             });
         }
+        for value in &device.not_ours {
+            self.report.skipped.foreign += 1;
+            self.skipped(value, "foreign", "it stays: the entry is not ours");
+        }
         for (value, message) in &device.plan.stuck {
             self.report.failed += 1;
             self.detail(Detail {

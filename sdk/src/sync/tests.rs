@@ -367,6 +367,22 @@ async fn an_analyst_may_unblock_a_dozen_of_many() {
 }
 
 #[tokio::test]
+async fn what_is_not_ours_is_not_unblocked_and_is_told() {
+    let stage = Stage::new(vec![Flavour::mark()]);
+    let theirs = values(1).remove(0);
+    assert!(stage.vendors[0].add_foreign("memory", &theirs));
+    let report = stage
+        .perform(&Task::new(
+            owner("manual"),
+            Purpose::Remove([theirs.clone()].into()),
+        ))
+        .await;
+    assert_eq!(report.skipped.foreign, 1);
+    assert_eq!(report.details[0].message, "it stays: the entry is not ours");
+    assert_eq!(stage.enforced(0), [theirs]);
+}
+
+#[tokio::test]
 async fn a_cut_network_is_unblocked_whole() {
     let stage = Stage::new(vec![Flavour::mark()]);
     let wide = network("45.83.0.0/24");

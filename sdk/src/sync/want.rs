@@ -212,6 +212,9 @@ pub(super) fn note_other_reasons(
             if !others.is_empty() {
                 device.still_wanted.push((value.clone(), others.join(", ")));
             }
+            if entry.claims.is_empty() {
+                device.not_ours.push(value.clone());
+            }
         }
         if task.purpose != Purpose::Batch {
             continue;
