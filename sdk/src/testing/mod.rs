@@ -15,6 +15,7 @@ pub mod builders;
 pub mod contract;
 pub mod memory;
 pub mod official;
+pub mod secrets;
 
 pub use contract::{SuiteOptions, SuiteReport, run_combination, run_suite};
 pub use memory::{Flavour, MemoryVendor};

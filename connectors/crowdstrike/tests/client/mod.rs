@@ -503,6 +503,15 @@ async fn accepts_what_falcon_holds() {
 }
 
 #[tokio::test]
+async fn a_secret_that_a_proxy_repeats_is_struck_out() {
+    let lab = lab(&[]).await;
+    let secret = lab.fake.configuration["client_secret"].as_str().unwrap();
+    let token = ("POST", "oauth2/token");
+    sdk::testing::secrets::repeated_by_a_proxy(&lab.fake, &*target(&lab, json!({})), token, secret)
+        .await;
+}
+
+#[tokio::test]
 async fn configuration_errors_name_the_field() {
     let lab = lab(&[]).await;
     let cases = [
@@ -514,6 +523,7 @@ async fn configuration_errors_name_the_field() {
         ("mechanism", json!("edl"), "edl"),
         ("mechanism", json!({ "url": "ioc" }), "url"),
         ("base_url", json!("http://falcon.example.net"), "http"),
+        ("base_url", json!("eu-9"), "us-gov-1"),
     ];
     for (field, value, part) in cases {
         let mut configuration = lab.fake.configuration.clone();

@@ -57,6 +57,20 @@ async fn item_3_a_session_that_dies_before_any_call() {
 }
 
 #[tokio::test]
+async fn a_secret_that_a_proxy_repeats_is_struck_out() {
+    for (login, field, path) in [
+        ("legacy", "password", "authenticatedSession"),
+        ("oneapi", "client_secret", "oauth2/v1/token"),
+    ] {
+        let lab = lab(&[], &[("login", json!(login))]).await;
+        let secret = lab.fake.configuration[field].as_str().unwrap();
+        let target = lab.target(json!({}));
+        sdk::testing::secrets::repeated_by_a_proxy(&lab.fake, &*target, ("POST", path), secret)
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn item_8_a_tenant_of_oneapi_alone_is_told_so() {
     let lab = lab(&[], &[("login", json!("oneapi"))]).await;
     let legacy = json!({
