@@ -144,7 +144,10 @@ fn start_log(global: &Global) {
         .with_writer(std::io::stderr)
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter));
     match global.log {
-        Log::Json => builder.json().init(),
+        Log::Json => {
+            builder.json().init();
+            output::tell_as_json();
+        }
         Log::Text => builder.with_ansi(false).with_target(false).init(),
     }
 }

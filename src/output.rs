@@ -147,9 +147,31 @@ pub(crate) fn print_exactly(text: &str) {
     }
 }
 
-/// A line on stderr.
+/// Whether stderr is a log of JSON lines.
+static JSON_LINES: AtomicBool = AtomicBool::new(false);
+
+/// What is told from now on goes into the log, which is JSON lines.
+pub(crate) fn tell_as_json() {
+    JSON_LINES.store(true, Ordering::Relaxed);
+}
+
+/// Something for people on stderr: lines that may begin with `error:`, `warning:` or `hint:`.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    if !JSON_LINES.load(Ordering::Relaxed) {
+        return tell_exactly(text);
+    }
+    for line in text.lines() {
+        match line.split_once(": ") {
+            Some(("error", rest)) => tracing::error!("{rest}"),
+            Some(("warning", rest)) => tracing::warn!("{rest}"),
+            _ => tracing::warn!("{line}"),
+        }
+    }
+}
+
+/// A line on stderr as it is.
+pub(crate) fn tell_exactly(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Text with its middle left out, if it has more characters than `longest`.

@@ -140,6 +140,11 @@ fn choose(config: &Config, arguments: &Sync) -> Result<BTreeMap<String, Vec<Stri
             }
         }
     }
+    if config.deployments.is_empty() {
+        return Err(Error::config("the configuration has no deployment")
+            .hint("a table [deployments.NAME] says which collections go to which targets")
+            .into());
+    }
     if chosen.is_empty() {
         return Err(
             Error::input("there is nothing to do: no deployment goes to such a target").into(),

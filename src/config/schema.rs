@@ -310,6 +310,7 @@ fn name_of(value: &Json) -> &'static str {
     match value {
         Json::Null => "nothing",
         Json::Bool(_) => "true or false",
+        Json::Number(number) if number.is_f64() => "a fraction",
         Json::Number(_) => "a number",
         Json::String(_) => "a text",
         Json::Array(_) => "a list",

@@ -57,7 +57,7 @@ use crate::config::endpoint;
 use crate::connectors;
 use crate::environment;
 use crate::failure::Failure;
-use crate::output::tell;
+use crate::output::tell_exactly;
 use callback::{Callback, TRIES};
 use data::Data;
 use inputs::Inputs;
@@ -89,7 +89,7 @@ async fn play(arguments: &Sekoia, global: &Global) -> Result<u8, Failure> {
     let url = inputs.needed("url_callback")?;
     // A platform is not told of what a moved clock made up.
     let shown = check_clock(global, endpoint::is_loopback(&url))?;
-    let mut log = Log::new(shown, global.log, tell);
+    let mut log = Log::new(shown, global.log, tell_exactly);
     log.redactor.add(&token);
     let outside = environment::outside(clock, "main");
     // A CA that cannot be read is told to the platform, whose own may be a public one.
@@ -222,11 +222,11 @@ impl Session<'_> {
                 true
             }
             Err(error) => {
-                let text = format!("the platform was not told how it ended: {error}");
-                self.log.add(Level::Error, &text);
+                let mut text = format!("the platform was not told how it ended: {error}");
                 if let Some(hint) = error.hint_text() {
-                    self.log.add(Level::Error, &format!("hint: {hint}"));
+                    text.push_str(&format!(" (hint: {hint})"));
                 }
+                self.log.add(Level::Error, &text);
                 false
             }
         }

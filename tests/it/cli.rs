@@ -1,4 +1,4 @@
-use crate::support::{configure_falcon, run, run_with_input};
+use crate::support::{configure_falcon, run, run_with_input, write};
 
 #[test]
 fn help_and_version_end_well() {
@@ -52,6 +52,40 @@ fn a_missing_configuration_is_code_three() {
         ran.stderr.contains("hint: name it with --config"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn an_empty_configuration_says_what_it_lacks() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "cordon.toml", "");
+    for command in ["plan", "sync"] {
+        let ran = run(directory.path(), &[command]);
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.stderr.contains("has no deployment"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("hint: a table [deployments.NAME]"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_log_of_json_lines_has_nothing_else_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["--log", "json", "sync"][..],
+        &["--log", "json", "run", "crowdstrike", "chek"],
+    ] {
+        let ran = run(directory.path(), arguments);
+        assert_ne!(ran.code, Some(0), "{ran:?}");
+        let lines: Vec<serde_json::Value> = ran
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}")))
+            .collect();
+        assert_eq!(lines[0]["level"], "ERROR", "{ran:?}");
+        assert!(!lines[0]["fields"]["message"].as_str().unwrap().is_empty());
+    }
 }
 
 #[test]

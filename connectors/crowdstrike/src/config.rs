@@ -151,6 +151,14 @@ impl Config {
         if self.client_secret.is_empty() {
             return wrong("client_secret", "is empty");
         }
+        if !self.base().contains(['.', ':']) {
+            let names: Vec<&str> = CLOUDS.iter().map(|(name, _)| *name).collect();
+            let error = Error::config("crowdstrike: base_url is neither a cloud's name nor a URL");
+            return Err(error.hint(format!(
+                "one of {}, or the API's full URL",
+                names.join(", ")
+            )));
+        }
         if self.platforms.is_empty() {
             return wrong("platforms", "is empty");
         }
