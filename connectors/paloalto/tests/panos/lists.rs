@@ -1,4 +1,4 @@
-//! The fake's lists against items 51 to 62, and `edl` against the fake.
+//! The fake's lists against items 51 to 62, but for 54 and 60, and `edl` against the fake.
 
 use sdk::ErrorKind;
 use sdk::indicator::{Kind, Value};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Lab, add, all_done, ipv4, lab, lab_with, removal, write};
 
-fn publish(lab: &Lab, list: &str, text: &str) {
+pub(super) fn publish(lab: &Lab, list: &str, text: &str) {
     let folder = lab.fake.configuration["publish"]["directory"]
         .as_str()
         .unwrap();
@@ -18,7 +18,7 @@ fn publish(lab: &Lab, list: &str, text: &str) {
     .unwrap();
 }
 
-async fn refresh(lab: &Lab, kind: &str, list: &str) -> String {
+pub(super) async fn refresh(lab: &Lab, kind: &str, list: &str) -> String {
     let reply = lab
         .op(&format!("<request><system><external-list><refresh><type><{kind}><name>{list}</name></{kind}></type></refresh></external-list></system></request>"))
         .await;

@@ -10,6 +10,7 @@ mod objects;
 mod official;
 mod pair;
 mod panorama;
+mod publisher;
 mod whole;
 
 use std::sync::Arc;

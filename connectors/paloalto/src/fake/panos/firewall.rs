@@ -154,7 +154,9 @@ impl Firewall {
     }
 
     fn fetch(&mut self, list: &Node) -> (bool, Vec<String>) {
+        let named = lists::certificate_profile(list);
         let taking = Taking {
+            trusted: named.map(|name| schema::authorities(&self.config.active, name)),
             empty_clears: self.position(&profile::EMPTY_LIST) == "clear",
             comments_are_empty: self.position(&profile::COMMENT_ONLY) == "empty",
             refusal_stops: self.position(&profile::LIST_REFUSED) == "stop",
@@ -166,8 +168,8 @@ impl Firewall {
                 self.stopped |= poison;
                 (true, vec!["EDL refresh job is done".to_owned()])
             }
-            Err(text) => {
-                self.log.push(format!("medium: {text}"));
+            Err((event, text)) => {
+                self.log.push(format!("{event}: {text}"));
                 (false, vec![text])
             }
         }

@@ -1,11 +1,11 @@
 //! External dynamic lists as the device sees them: fetched, read by its rules, matched.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sdk::indicator::{Kind, Value};
 
+use super::publisher::{Lost, Publisher};
 use super::registered::Address;
 use super::schema;
 use super::xml::Node;
@@ -21,39 +21,16 @@ pub(super) struct Content {
 }
 
 /// The lists of one virtual system.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Lists {
-    /// Where the publisher's files lie; a source URL's last segment names one.
-    pub(super) directory: PathBuf,
     pub(super) contents: BTreeMap<String, Content>,
     pub(super) publisher: Publisher,
 }
 
-/// How the server of the lists answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Publisher {
-    /// With the list.
-    #[default]
-    Serves,
-    /// 401: the device's credentials are not taken.
-    Refuses,
-    /// 404, 500, or not at all.
-    Fails,
-}
-
-impl Publisher {
-    /// By its status; anything that is no status is silence.
-    pub(super) fn answering(status: &str) -> Self {
-        match status {
-            "200" => Self::Serves,
-            "401" => Self::Refuses,
-            _ => Self::Fails,
-        }
-    }
-}
-
 /// What decides how a fetch is taken.
 pub(super) struct Taking {
+    /// The CAs of the list's certificate profile; `None` where it has none, and nothing is verified.
+    pub(super) trusted: Option<Vec<String>>,
     pub(super) empty_clears: bool,
     pub(super) comments_are_empty: bool,
     pub(super) refusal_stops: bool,
@@ -61,30 +38,41 @@ pub(super) struct Taking {
 }
 
 impl Lists {
-    /// Fetches one list. `Err`: what the job says; the old content stays, unless the device stops enforcing a list
-    /// that is refused to it.
+    /// Fetches one list. `Err`: what the system log calls it, and what the job says; the old content stays, unless the
+    /// device stops enforcing a list that is refused to it.
     pub(super) fn fetch(
         &mut self,
         list: &Node,
         taking: &Taking,
         now: DateTime<Utc>,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, (&'static str, String)> {
         let name = list.attribute("name").unwrap_or_default().to_owned();
-        let kind = list.child("type").and_then(|kind| kind.children.first());
+        let kind = definition(list);
         let url = kind
             .and_then(|kind| kind.text_of("url"))
             .unwrap_or_default();
-        let old = || "Unable to fetch external list. Using old copy for refresh.".to_owned();
-        match self.publisher {
-            Publisher::Serves => {}
-            Publisher::Refuses if taking.refusal_stops => {
-                self.contents.remove(&name);
-                return Err("Unable to fetch external list. Authentication failed.".to_owned());
+        let trusted = taking.trusted.as_deref();
+        // Credentials are for a server that is known.
+        let login = kind
+            .filter(|_| trusted.is_some() && url.starts_with("https://"))
+            .and_then(login);
+        let text = match self.publisher.fetch(url, trusted, login.as_deref()) {
+            Ok(text) => text,
+            Err(lost) => {
+                let event = match lost {
+                    Lost::Certificate => "critical: tls-edl-auth-failure",
+                    Lost::Refused => "critical: edl-cli-auth-failure",
+                    Lost::Nothing => "medium",
+                };
+                let told = if lost != Lost::Nothing && taking.refusal_stops {
+                    self.contents.remove(&name);
+                    "Unable to fetch external list. Authentication failed."
+                } else {
+                    "Unable to fetch external list. Using old copy for refresh."
+                };
+                return Err((event, told.to_owned()));
             }
-            Publisher::Refuses | Publisher::Fails => return Err(old()),
-        }
-        let file = url.rsplit('/').next().unwrap_or_default();
-        let text = std::fs::read_to_string(self.directory.join(file)).map_err(|_| old())?;
+        };
         let lines: Vec<String> = text
             .lines()
             .map(str::trim)
@@ -94,7 +82,8 @@ impl Lists {
         let comments_alone = lines.iter().all(|line| line.starts_with('#'));
         let is_empty = lines.is_empty() || (comments_alone && taking.comments_are_empty);
         if is_empty && !taking.empty_clears {
-            return Err("external list is empty. Using old copy for refresh.".to_owned());
+            let told = "external list is empty. Using old copy for refresh.";
+            return Err(("medium", told.to_owned()));
         }
         let poison = kind.is_some_and(|kind| kind.name == "url")
             && vulnerable(taking.version)
@@ -114,8 +103,7 @@ impl Lists {
         lists
             .iter()
             .filter(|list| {
-                let kind = list.child("type").and_then(|kind| kind.children.first());
-                let interval = match kind.and_then(|kind| kind.child("recurring")) {
+                let interval = match definition(list).and_then(|kind| kind.child("recurring")) {
                     Some(recurring) if recurring.child("five-minute").is_some() => {
                         TimeDelta::minutes(5)
                     }
@@ -137,7 +125,7 @@ impl Lists {
         let mut blocked = Vec::new();
         let mut addresses = 0;
         for list in schema::used_lists(vsys) {
-            let Some(kind) = list.child("type").and_then(|kind| kind.children.first()) else {
+            let Some(kind) = definition(list) else {
                 continue;
             };
             let excepted: Vec<&str> = kind
@@ -167,6 +155,24 @@ impl Lists {
         }
         blocked
     }
+}
+
+/// What a list is: its type, with everything that is set for it.
+fn definition(list: &Node) -> Option<&Node> {
+    list.child("type")?.children.first()
+}
+
+/// The certificate profile that a list names.
+pub(super) fn certificate_profile(list: &Node) -> Option<&str> {
+    let name = definition(list)?.text_of("certificate-profile")?;
+    (name != "None").then_some(name)
+}
+
+/// What the device logs in with, as `name:password`.
+fn login(definition: &Node) -> Option<String> {
+    let login = definition.child("auth")?;
+    let password = login.text_of("password").unwrap_or_default();
+    Some(format!("{}:{password}", login.text_of("username")?))
 }
 
 /// One line of a list; `None` where it is skipped.

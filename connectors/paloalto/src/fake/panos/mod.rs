@@ -2,9 +2,11 @@
 //!
 //! Two administrators: `svc-cordon`, whose key and password stand in the configuration, and `ana`, with the password
 //! `Correct&Horse+1%`, who may do everything. `GET /fake` tells what a device has no call for: its log, how often
-//! jobs were asked for too fast, how many keys were generated; `GET /fake/blocked?value=…` whether something is blocked;
-//! `GET /fake/set?serial=…` cuts a firewall off from Panorama (`&connected=no`, `yes`), or moves it to another state in
-//! its pair (`&pair=passive`).
+//! jobs were asked for too fast, how many keys were generated; `GET
+//! /fake/blocked?value=…` whether something is blocked; `GET /fake/set?serial=…` cuts a firewall off from Panorama
+//! (`&connected=no`, `yes`), or moves it to another state in its pair (`&pair=passive`). `GET /fake/set` also sets how the
+//! server of the lists answers (`?publisher=401`), whom it lets in (`?login=name:password`) and whose certificate it shows
+//! (`?authority=…`, `Lists CA` at first).
 //!
 //! Settings:
 //!
@@ -26,6 +28,7 @@
 //! | `refuses_commits` | whether every commit fails in validation | false |
 //! | `polls` | whether the device fetches lists at their interval by itself | false |
 
+mod control;
 mod firewall;
 mod folder;
 mod jobs;
@@ -33,6 +36,7 @@ mod lists;
 mod operate;
 mod panorama;
 mod profile;
+mod publisher;
 mod registered;
 mod schema;
 mod site;
@@ -46,8 +50,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
+use axum::http::request::Parts;
 use axum::routing::{any, get};
 use chrono::TimeDelta;
 use sdk::fake::FakeOptions;
@@ -58,8 +63,9 @@ use super::Part;
 use firewall::Firewall;
 use folder::Folder;
 use jobs::{Jobs, Locks};
-use lists::{Lists, Publisher};
+use lists::Lists;
 use panorama::Panorama;
+use publisher::Publisher;
 use registered::Table;
 use site::Site;
 use tree::Config;
@@ -163,9 +169,9 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
     let router = Router::new()
         .route("/api/", any(answer))
         .route("/api", any(answer))
-        .route("/fake", get(told))
-        .route("/fake/blocked", get(blocked))
-        .route("/fake/set", get(set))
+        .route("/fake", get(control::told))
+        .route("/fake/blocked", get(control::blocked))
+        .route("/fake/set", get(control::set))
         .with_state(shared.clone());
     Ok(Part {
         router,
@@ -272,8 +278,8 @@ fn plane(options: &FakeOptions, config: Node, directory: &std::path::Path) -> Re
         commit_locks: Locks::default(),
         config_locks: Locks::default(),
         lists: Lists {
-            directory: directory.to_owned(),
-            ..Lists::default()
+            contents: BTreeMap::new(),
+            publisher: Publisher::new(directory.to_owned()),
         },
         polls: false,
         refuses_commits: options.setting("refuses_commits", false)?,
@@ -358,14 +364,14 @@ fn fixture(vsys: &[String], rules: bool) -> Option<Node> {
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
-    handle(&shared, request).await.into_response()
-}
-
-async fn handle(shared: &Shared, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, READ_LIMIT).await else {
-        return Reply::status(413, "Request Entity Too Large");
+        return Reply::status(413, "Request Entity Too Large").into_response();
     };
+    handle(&shared, &parts, &body).into_response()
+}
+
+fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Reply {
     let header = |name: &str| {
         parts
             .headers
@@ -375,94 +381,11 @@ async fn handle(shared: &Shared, request: Request) -> Reply {
     let call = match Call::read(
         parts.method.as_str(),
         parts.uri.query().unwrap_or_default(),
-        &body,
+        body,
     ) {
         Ok(call) => call,
         Err(reply) => return reply,
     };
-    let basic = header("authorization").and_then(basic);
+    let basic = header("authorization").and_then(wire::basic);
     shared.lock().answer(&call, header("x-pan-key"), basic)
-}
-
-/// What a device has no call for.
-async fn told(State(shared): State<Shared>) -> axum::Json<serde_json::Value> {
-    let mut site = shared.lock();
-    site.pass();
-    let fast: usize = site.planes().map(|it| it.jobs.fast_polls).sum();
-    let jobs: u32 = site.planes().map(|it| it.jobs.next).sum();
-    let log: Vec<&String> = site.firewalls.iter().flat_map(|it| &it.log).collect();
-    let stopped = site.firewalls.iter().any(|it| it.stopped);
-    axum::Json(
-        json!({ "log": log, "fast_polls": fast, "jobs": jobs, "keygens": site.keygens, "stopped": stopped }),
-    )
-}
-
-/// Whether the first device, or the one whose serial number is `&serial=…`, blocks an address, a name or a URL now: `?value=…`, and for URLs `&append=yes` where the
-/// device appends an ending token to bare hosts.
-async fn blocked(
-    State(shared): State<Shared>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> axum::Json<bool> {
-    let value = query.get("value").map_or("", String::as_str);
-    let append = query.get("append").is_some_and(|it| it == "yes");
-    let mut site = shared.lock();
-    site.pass();
-    let serial = query.get("serial");
-    let is_meant = |it: &&mut Firewall| serial.is_none_or(|serial| it.serial == *serial);
-    let Some(firewall) = site.firewalls.iter_mut().find(is_meant) else {
-        return axum::Json(false);
-    };
-    axum::Json(firewall.blocks(value, append))
-}
-
-/// What happens around the devices: `?publisher=…` is the status with which the lists' server answers all of them, `?serial=…`
-/// names one that `&connected=…` or `&pair=…` is about.
-async fn set(State(shared): State<Shared>, Query(query): Query<BTreeMap<String, String>>) {
-    let mut site = shared.lock();
-    site.pass();
-    if let Some(status) = query.get("publisher") {
-        for firewall in &mut site.firewalls {
-            firewall.lists.publisher = Publisher::answering(status);
-        }
-    }
-    let Some(serial) = query.get("serial") else {
-        return;
-    };
-    match query.get("connected").map(String::as_str) {
-        Some("no") => site.disconnected.insert(serial.clone()),
-        Some(_) => site.disconnected.remove(serial),
-        None => false,
-    };
-    if let Some(state) = query.get("pair")
-        && let Some(firewall) = site.firewalls.iter_mut().find(|it| it.serial == *serial)
-    {
-        firewall.pair.clone_from(state);
-    }
-}
-
-/// `Basic` with a name and a password.
-fn basic(header: &str) -> Option<(String, String)> {
-    let encoded = header.strip_prefix("Basic ")?;
-    let mut bits: u32 = 0;
-    let mut count = 0;
-    let mut bytes = Vec::new();
-    for byte in encoded.bytes().filter(|byte| *byte != b'=') {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xff).ok()?);
-        }
-    }
-    let text = String::from_utf8(bytes).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
 }

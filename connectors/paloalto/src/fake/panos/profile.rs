@@ -109,7 +109,7 @@ pub(super) const REFRESH_ANSWER: Switch = Switch {
 
 pub(super) const LIST_REFUSED: Switch = Switch {
     name: "list-refused",
-    about: "what a list does whose server refuses the device's credentials (§4.6)",
+    about: "what a list does whose server refuses the device's credentials, or shows a wrong certificate (§4.6)",
     positions: &["stop", "keep-old"],
     harshest: "stop",
 };

@@ -43,6 +43,9 @@ pub(super) fn check(root: &Node, whole: bool) -> Result<(), String> {
             root.child("shared")
                 .map_or_else(BTreeSet::new, |shared| names(shared, "external-list")),
         );
+        let profiles = root
+            .child("shared")
+            .map_or_else(BTreeSet::new, |shared| names(shared, "certificate-profile"));
         for entry in entries(vsys, "tag") {
             name_of(entry, 127)?;
         }
@@ -84,14 +87,7 @@ pub(super) fn check(root: &Node, whole: bool) -> Result<(), String> {
             }
         }
         for entry in entries(vsys, "external-list") {
-            let name = name_of(entry, NAME)?;
-            let kind = entry.child("type").and_then(|kind| kind.children.first());
-            let url = kind
-                .and_then(|kind| kind.text_of("url"))
-                .unwrap_or_default();
-            if url.is_empty() || url.len() > 255 {
-                return Err(format!("external-list -> {name} -> url is invalid"));
-            }
+            external_list(entry, &profiles)?;
         }
         for rule in rules(vsys) {
             let name = name_of(rule, NAME)?;
@@ -179,6 +175,41 @@ fn address(entry: &Node, tags: &BTreeSet<&str>) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+/// A list, and the certificate profiles that there are.
+fn external_list(entry: &Node, profiles: &BTreeSet<&str>) -> Result<(), String> {
+    let name = name_of(entry, NAME)?;
+    let invalid = |what: &str| Err(format!("external-list -> {name} -> {what} is invalid"));
+    let kind = entry.child("type").and_then(|kind| kind.children.first());
+    let url = source_of(entry).unwrap_or_default();
+    if url.is_empty() || url.len() > 255 {
+        return invalid("url");
+    }
+    if let Some(login) = kind.and_then(|kind| kind.child("auth")) {
+        let length = |field: &str| login.text_of(field).map_or(0, str::len);
+        if !(1..=255).contains(&length("username")) || length("password") > 255 {
+            return invalid("auth");
+        }
+    }
+    match kind.and_then(|kind| kind.text_of("certificate-profile")) {
+        Some(profile) if profile != "None" && !profiles.contains(profile) => Err(format!(
+            "external-list -> {name} -> certificate-profile '{profile}' is not a valid reference"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The CAs of a certificate profile. Only those that all virtual systems share are known here.
+pub(super) fn authorities(root: &Node, profile: &str) -> Vec<String> {
+    let profile = root
+        .down(&["shared", "certificate-profile"])
+        .and_then(|profiles| profiles.entry_named(profile)?.child("CA"));
+    let names = profile.into_iter().flat_map(|authorities| {
+        let entries = authorities.children.iter();
+        entries.filter_map(|entry| entry.attribute("name"))
+    });
+    names.map(str::to_owned).collect()
 }
 
 fn netmask(text: &str) -> bool {
