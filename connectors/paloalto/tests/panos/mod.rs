@@ -11,6 +11,7 @@ mod official;
 mod pair;
 mod panorama;
 mod publisher;
+mod rest;
 mod whole;
 
 use std::sync::Arc;

@@ -230,15 +230,10 @@ impl Firewall {
                 (None, _) => Reply::text_error(None, "No such node"),
             };
         }
-        if self.pair == "passive" {
-            return Reply::error(15, "operation denied on the passive device");
-        }
-        if let Some(lock) = self.config_locks.against(administrator, "vsys1") {
-            let text = format!(
-                "Config for scope {} is currently locked by {}",
-                lock.scope, lock.holder
-            );
-            return Reply::text_error(None, &text);
+        match self.no_change_now(administrator) {
+            Some((Some(code), text)) => return Reply::error(code, &text),
+            Some((None, text)) => return Reply::text_error(None, &text),
+            None => {}
         }
         let element = call.field("element").unwrap_or_default().to_owned();
         if action == "multi-config" {
@@ -260,6 +255,20 @@ impl Firewall {
             Err((12, text)) => Reply::text_error(Some(12), &text),
             Err((code, text)) => Reply::error(code, &text),
         }
+    }
+
+    /// Why nothing can be changed now: code, if it has one, and text.
+    pub(super) fn no_change_now(&self, administrator: &str) -> Option<(Option<u16>, String)> {
+        if self.pair == "passive" {
+            let text = "operation denied on the passive device".to_owned();
+            return Some((Some(15), text));
+        }
+        let lock = self.config_locks.against(administrator, "vsys1")?;
+        let text = format!(
+            "Config for scope {} is currently locked by {}",
+            lock.scope, lock.holder
+        );
+        Some((None, text))
     }
 
     fn several(&mut self, element: &str, administrator: &str) -> Reply {

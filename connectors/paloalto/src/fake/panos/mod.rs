@@ -38,6 +38,7 @@ mod panorama;
 mod profile;
 mod publisher;
 mod registered;
+mod rest;
 mod schema;
 mod site;
 mod state;
@@ -169,6 +170,10 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
     let router = Router::new()
         .route("/api/", any(answer))
         .route("/api", any(answer))
+        .route(
+            "/restapi/{*resource}",
+            get(answer).post(answer).put(answer).delete(answer),
+        )
         .route("/fake", get(control::told))
         .route("/fake/blocked", get(control::blocked))
         .route("/fake/set", get(control::set))
@@ -363,14 +368,28 @@ fn fixture(vsys: &[String], rules: bool) -> Option<Node> {
     ))
 }
 
+/// A call of either API.
 async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, READ_LIMIT).await else {
         return Reply::status(413, "Request Entity Too Large").into_response();
     };
-    handle(&shared, &parts, &body).into_response()
+    match parts.uri.path().strip_prefix("/restapi/") {
+        Some(path) => shared.lock().rest(&rest::Call {
+            method: parts.method.as_str(),
+            path,
+            query: parts.uri.query().unwrap_or_default(),
+            key: parts
+                .headers
+                .get("x-pan-key")
+                .and_then(|key| key.to_str().ok()),
+            body: &body,
+        }),
+        None => handle(&shared, &parts, &body).into_response(),
+    }
 }
 
+/// A call of the XML API.
 fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Reply {
     let header = |name: &str| {
         parts

@@ -162,6 +162,14 @@ impl Site {
         self.firewalls.iter_mut().chain(panorama)
     }
 
+    /// The management plane that answers: Panorama's where there is one.
+    pub(super) fn managing(&mut self) -> Option<&mut Firewall> {
+        match &mut self.panorama {
+            Some(panorama) => Some(&mut panorama.plane),
+            None => self.firewalls.first_mut(),
+        }
+    }
+
     fn register_on_panorama(&mut self, call: &Call) -> Reply {
         let switches = self.switches.clone();
         let rules = super::registered::Rules {
@@ -219,7 +227,11 @@ impl Site {
                 || (user.as_str(), password.as_str()) == OTHER;
             return right.then_some(user);
         }
-        let text = header.or_else(|| call.field("key"))?;
+        self.holder(header.or_else(|| call.field("key"))?)
+    }
+
+    /// Whose key it is, if it holds now.
+    pub(super) fn holder(&self, text: &str) -> Option<String> {
         let now = self.clock.now();
         self.keys
             .iter()

@@ -19,6 +19,22 @@ enum Which {
 }
 
 impl Step {
+    /// The element of this name.
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            which: None,
+        }
+    }
+
+    /// The entry of this name.
+    pub(super) fn entry(name: &str) -> Self {
+        Self {
+            name: "entry".to_owned(),
+            which: Some(Which::Named(name.to_owned())),
+        }
+    }
+
     fn fits(&self, node: &Node) -> bool {
         self.name == node.name
             && match &self.which {

@@ -56,7 +56,7 @@ impl Call {
 }
 
 /// Form decoding, once.
-fn decode(text: &str) -> Vec<(String, String)> {
+pub(super) fn decode(text: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(text.as_bytes())
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
