@@ -12,6 +12,7 @@ mod pair;
 mod panorama;
 mod publisher;
 mod rest;
+mod turns;
 mod whole;
 
 use std::sync::Arc;

@@ -18,12 +18,15 @@ pub(super) async fn told(State(shared): State<Shared>) -> Json<Value> {
     let jobs: u32 = site.planes().map(|it| it.jobs.next).sum();
     let log: Vec<&String> = site.firewalls.iter().flat_map(|it| &it.log).collect();
     let stopped = site.firewalls.iter().any(|it| it.stopped);
+    let (most, refused) = shared.turns.told();
     Json(json!({
         "log": log,
         "fast_polls": fast,
         "jobs": jobs,
         "keygens": site.keygens,
         "stopped": stopped,
+        "most_at_once": most,
+        "refused_calls": refused,
     }))
 }
 
@@ -46,11 +49,15 @@ pub(super) async fn blocked(
 }
 
 /// What happens around the devices. `?publisher=…` is the status with which the lists' server answers all of them,
-/// `?login=…` the `name:password` that it wants, `?authority=…` the CA that signed its certificate; `?serial=…` names one that `&connected=…` or `&pair=…` is about.
+/// `?login=…` the `name:password` that it wants, `?authority=…` the CA that signed its certificate; `?hold=yes` keeps
+/// answers to calls back until `?hold=no`; `?serial=…` names one that `&connected=…` or `&pair=…` is about.
 pub(super) async fn set(
     State(shared): State<Shared>,
     Query(query): Query<BTreeMap<String, String>>,
 ) {
+    if let Some(hold) = query.get("hold") {
+        shared.turns.hold(hold == "yes");
+    }
     let mut site = shared.lock();
     site.pass();
     for firewall in &mut site.firewalls {

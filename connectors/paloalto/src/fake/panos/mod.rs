@@ -2,11 +2,11 @@
 //!
 //! Two administrators: `svc-cordon`, whose key and password stand in the configuration, and `ana`, with the password
 //! `Correct&Horse+1%`, who may do everything. `GET /fake` tells what a device has no call for: its log, how often
-//! jobs were asked for too fast, how many keys were generated; `GET
+//! jobs were asked for too fast, how many keys were generated, how many calls were in hand at once; `GET
 //! /fake/blocked?value=…` whether something is blocked; `GET /fake/set?serial=…` cuts a firewall off from Panorama
 //! (`&connected=no`, `yes`), or moves it to another state in its pair (`&pair=passive`). `GET /fake/set` also sets how the
 //! server of the lists answers (`?publisher=401`), whom it lets in (`?login=name:password`) and whose certificate it shows
-//! (`?authority=…`, `Lists CA` at first).
+//! (`?authority=…`, `Lists CA` at first), and holds answers to calls back (`?hold=yes`, `no`).
 //!
 //! Settings:
 //!
@@ -27,6 +27,7 @@
 //! | `others` | addresses that somebody else registered, for other rules | 3 |
 //! | `refuses_commits` | whether every commit fails in validation | false |
 //! | `polls` | whether the device fetches lists at their interval by itself | false |
+//! | `sixth_call` | the answer to a call while five others are in hand: `http-503`, `http-429`, `code-14` | `http-503` |
 
 mod control;
 mod firewall;
@@ -43,6 +44,7 @@ mod schema;
 mod site;
 mod state;
 mod tree;
+mod turns;
 mod wire;
 mod xml;
 
@@ -70,6 +72,7 @@ use publisher::Publisher;
 use registered::Table;
 use site::Site;
 use tree::Config;
+use turns::Turns;
 use wire::{Call, Reply};
 use xml::Node;
 
@@ -92,6 +95,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "others",
     "refuses_commits",
     "polls",
+    "sixth_call",
 ];
 
 /// Largest body read at all.
@@ -100,6 +104,7 @@ const READ_LIMIT: usize = 64 << 20;
 #[derive(Clone)]
 struct Shared {
     site: Arc<Mutex<Site>>,
+    turns: Arc<Turns>,
 }
 
 impl Shared {
@@ -164,8 +169,10 @@ pub(super) fn part(options: &FakeOptions, key: &str) -> Result<Part> {
         configuration.insert("vsys".to_owned(), json!(vsys));
     }
     configuration.insert("publish".to_owned(), json!({ "directory": directory }));
+    let sixth: String = options.setting("sixth_call", "http-503".to_owned())?;
     let shared = Shared {
         site: Arc::new(Mutex::new(site)),
+        turns: Arc::new(Turns::new(&sixth)?),
     };
     let router = Router::new()
         .route("/api/", any(answer))
@@ -370,6 +377,10 @@ fn fixture(vsys: &[String], rules: bool) -> Option<Node> {
 
 /// A call of either API.
 async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    let _place = match shared.turns.take().await {
+        Ok(place) => place,
+        Err(refusal) => return refusal.into_response(),
+    };
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, READ_LIMIT).await else {
         return Reply::status(413, "Request Entity Too Large").into_response();
