@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use sdk::target::Level;
+
 use super::lists::{publish, refresh};
 use super::{Lab, add, ipv4, lab, write};
 
@@ -239,4 +241,37 @@ async fn item_60_a_profile_must_exist_and_a_login_have_a_name() {
     profile(&lab, "lists", "Lists CA").await;
     let fields = auth("edge", "secret") + PROFILE;
     assert!(lab.change("set", path, &fields).await.has("code=\"20\""));
+}
+
+/// A web server's secrets may stand in the URL of a list.
+#[tokio::test]
+async fn check_tells_no_secret_of_a_lists_source() {
+    let lab = lab(&[]).await;
+    for (url, shown, level) in [
+        (
+            "https://edge:sesame@lists.example/cordon-ip.txt",
+            "pulls https://lists.example/cordon-ip.txt, hourly",
+            Level::Ok,
+        ),
+        (
+            "https://edge:se/sa?me@lists.example/else.txt",
+            "pulls https://lists.example/else.txt, which",
+            Level::Warning,
+        ),
+        (
+            "https://lists.example/cordon-ip.txt?token=sesame",
+            "pulls https://lists.example/cordon-ip.txt, hourly",
+            Level::Ok,
+        ),
+    ] {
+        define(&lab, url, "").await;
+        let (target, facts, _) = lab.ready("edl").await;
+        let findings = target.examine(&facts).await.unwrap();
+        let text = format!("{findings:?}");
+        assert!(!text.contains("edge:") && !text.contains("me@") && !text.contains("sesame"));
+        let told = findings
+            .iter()
+            .find(|finding| finding.message.contains(shown));
+        assert_eq!(told.map(|finding| finding.level), Some(level), "{text}");
+    }
 }

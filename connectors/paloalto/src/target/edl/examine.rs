@@ -95,7 +95,7 @@ async fn one(edl: &Edl, list: &List, facts: &Facts, findings: &mut Vec<Finding>)
         );
         return Ok(true);
     };
-    let url = definition.text_at(&["url"]).unwrap_or_default();
+    let url = shown(definition.text_at(&["url"]).unwrap_or_default());
     if url.ends_with(&format!("/{name}.txt")) {
         find(
             Level::Ok,
@@ -175,6 +175,18 @@ async fn used(edl: &Edl, list: &List) -> Result<Finding> {
         message: format!("whether {kind} uses {name} is not looked at"),
         hint: Some(hint.to_owned()),
     })
+}
+
+/// A source without the secrets that may stand in it: name and password before its host, and its query. All up to the
+/// last `@` goes, because not everybody encodes a password.
+fn shown(url: &str) -> String {
+    let without_login = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        (None, Some((_, rest))) => rest.to_owned(),
+        (_, None) => url.to_owned(),
+    };
+    let end = without_login.find('?').unwrap_or(without_login.len());
+    without_login[..end].to_owned()
 }
 
 fn interval(definition: &Element) -> &str {
