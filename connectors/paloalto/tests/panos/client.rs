@@ -305,6 +305,15 @@ async fn a_full_table_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn a_password_that_a_proxy_repeats_is_struck_out() {
+    let lab = lab_with(&[], |options| options.set("login", "password")).await;
+    let password = lab.fake.configuration["password"].as_str().unwrap();
+    let target = lab.target("tags");
+    sdk::testing::secrets::repeated_by_a_proxy(&lab.fake, &*target, ("POST", "/api"), password)
+        .await;
+}
+
+#[tokio::test]
 async fn keys_are_made_once_and_never_tried_again_when_refused() {
     let lab = lab_with(&[("keygen", "rotating")], |options| {
         options.set("login", "password").set("key_lifetime", 60)
