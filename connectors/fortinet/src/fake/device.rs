@@ -13,7 +13,7 @@ use super::feed::Feeds;
 use super::profile::{Profile, position};
 use super::pull::Pull;
 use super::schema;
-use super::table::{Refused, Rules, Tables};
+use super::table::{Refused, Rules, Tables, key};
 use super::wire::{Ask, Reply, passes, shaped};
 
 /// Wrong keys that bring a lockout (`admin-lockout-threshold`).
@@ -225,6 +225,13 @@ impl Device {
         if !self.granted(group, needed) {
             return self.refuse(ask, vdom, &table, None, &Refused::bare(403));
         }
+        // Rows with a number, and the rows of their child table, have no other address.
+        let keys = [below.first(), below.get(2)];
+        let is_number = |key: &&str| key.parse::<u32>().is_ok();
+        if schema::key_of(&table) == "id" && !keys.into_iter().flatten().all(is_number) {
+            let mkey = below.last().copied();
+            return self.refuse(ask, vdom, &table, mkey, &Refused::new(500, -651));
+        }
         if ask.method == "GET" {
             return self.cmdb_get(ask, vdom, &table, below);
         }
@@ -275,27 +282,20 @@ impl Device {
                 Some(row) => vec![row.fields.clone()],
                 None => return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404)),
             },
-            [name, "member", child @ ..] if table.starts_with("firewall/addrgrp") => {
+            [name, child, rest @ ..] if schema::child_of(table) == Some(child) => {
                 let Some(row) = tables.row(table, name) else {
                     return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404));
                 };
-                let members = row.members();
-                let wanted: Vec<&String> = match child {
-                    [] => members.iter().collect(),
-                    [child] => members.iter().filter(|member| member == child).collect(),
-                    _ => Vec::new(),
-                };
-                if wanted.is_empty() && !child.is_empty() {
+                let wanted: Vec<_> = row
+                    .children(child)
+                    .iter()
+                    .filter(|row| rest.is_empty() || rest == [key(row)])
+                    .filter_map(|row| row.as_object().cloned())
+                    .collect();
+                if wanted.is_empty() && !rest.is_empty() {
                     return self.refuse(ask, vdom, table, Some(name), &Refused::bare(404));
                 }
                 wanted
-                    .into_iter()
-                    .filter_map(|member| {
-                        json!({ "name": member, "q_origin_key": member })
-                            .as_object()
-                            .cloned()
-                    })
-                    .collect()
             }
             _ => return self.refuse(ask, vdom, table, None, &Refused::bare(404)),
         };
@@ -346,7 +346,7 @@ impl Device {
             return Reply::html(404, "Not Found");
         };
         let old = tables.revision(table);
-        let is_group = table.starts_with("firewall/addrgrp");
+        let child = schema::child_of(table);
         let done: Result<Option<String>, Refused> = match (ask.method.as_str(), below) {
             ("POST", []) => match body {
                 Json::Array(rows) if position(&switches, "array-body") == "accepted" => rows
@@ -366,17 +366,17 @@ impl Device {
             ("DELETE", [name]) => tables
                 .delete(table, name, &rules)
                 .map(|()| Some((*name).to_owned())),
-            ("POST", [group, "member"]) if is_group => tables
-                .add_member(table, group, body, &rules)
-                .map(|(member, _)| Some(member)),
-            ("DELETE", [group, "member"]) if is_group => tables
-                .clear_members(table, group, &rules)
-                .map(|()| Some((*group).to_owned())),
-            ("DELETE", [group, "member", member]) if is_group => tables
-                .remove_member(table, group, member, &rules)
-                .map(|()| Some((*member).to_owned())),
             // A name with a bare slash is routed like a child path, and there is no such child.
-            (_, [_, child, ..]) if !is_group || *child != "member" => Err(Refused::bare(404)),
+            (_, [_, column, ..]) if child != Some(column) => Err(Refused::bare(404)),
+            ("POST", [name, column]) => tables
+                .add_child(table, name, column, body, &rules)
+                .map(Some),
+            ("DELETE", [name, column]) => tables
+                .clear_children(table, name, column, &rules)
+                .map(|()| Some((*name).to_owned())),
+            ("DELETE", [name, column, row]) => tables
+                .remove_child(table, name, column, row, &rules)
+                .map(|()| Some((*row).to_owned())),
             _ => Err(Refused::bare(405)),
         };
         let mkey = below.last().copied();

@@ -16,8 +16,8 @@ enum Shape {
     Integer(i64, i64),
     Subnet,
     Prefix6,
-    /// Names of rows of these tables.
-    Members,
+    /// The child table of this name.
+    Rows,
 }
 
 struct Attribute {
@@ -92,11 +92,39 @@ const ADDRESS6: &[Attribute] = &[
 const GROUP: &[Attribute] = &[
     attribute("name", Shape::Text(79), ""),
     attribute("type", Shape::Choice(&["default", "folder"]), "default"),
-    attribute("member", Shape::Members, ""),
+    attribute("member", Shape::Rows, ""),
     attribute("comment", Shape::Text(255), ""),
     attribute("exclude", SWITCH, "disable"),
     attribute("color", Shape::Integer(0, 32), "0"),
     attribute("fabric-object", SWITCH, "disable"),
+];
+
+const MEMBER: &[Attribute] = &[attribute("name", Shape::Text(79), "")];
+
+const NUMBER: Shape = Shape::Integer(1, 4_294_967_295);
+
+const URL_FILTER: &[Attribute] = &[
+    attribute("id", NUMBER, "0"),
+    attribute("name", Shape::Text(63), ""),
+    attribute("entries", Shape::Rows, ""),
+];
+
+const URL_ENTRY: &[Attribute] = &[
+    attribute("id", NUMBER, "0"),
+    attribute("url", Shape::Text(511), ""),
+    attribute(
+        "type",
+        Shape::Choice(&["simple", "regex", "wildcard"]),
+        "simple",
+    ),
+    // An entry that leaves it out lets its URL past every other check.
+    attribute(
+        "action",
+        Shape::Choice(&["exempt", "block", "allow", "monitor"]),
+        "exempt",
+    ),
+    attribute("status", SWITCH, "enable"),
+    attribute("comment", Shape::Text(255), ""),
 ];
 
 const FEED: &[Attribute] = &[
@@ -129,6 +157,7 @@ pub(super) fn access_group(table: &str) -> Option<&'static str> {
             Some("fwgrp")
         }
         "system/external-resource" => Some("sysgrp"),
+        "webfilter/urlfilter" => Some("utmgrp"),
         _ => None,
     }
 }
@@ -138,8 +167,27 @@ fn attributes(table: &str) -> &'static [Attribute] {
         "firewall/address" => ADDRESS,
         "firewall/address6" => ADDRESS6,
         "system/external-resource" => FEED,
+        "webfilter/urlfilter" => URL_FILTER,
+        "webfilter/urlfilter/entries" => URL_ENTRY,
+        "firewall/addrgrp/member" | "firewall/addrgrp6/member" => MEMBER,
         _ => GROUP,
     }
+}
+
+/// The attribute whose value tells the rows of a table, or of a child table, apart.
+pub(super) fn key_of(table: &str) -> &'static str {
+    match table {
+        "webfilter/urlfilter" | "webfilter/urlfilter/entries" => "id",
+        _ => "name",
+    }
+}
+
+/// The attribute that is a child table.
+pub(super) fn child_of(table: &str) -> Option<&'static str> {
+    attributes(table)
+        .iter()
+        .find(|attribute| matches!(attribute.shape, Shape::Rows))
+        .map(|attribute| attribute.name)
 }
 
 /// Which tables a group's members may come from.
@@ -158,7 +206,7 @@ pub(super) fn defaults(table: &str, profile: &Profile) -> Map<String, Json> {
         .filter(|attribute| exists(attribute, profile))
         .map(|attribute| {
             let value = match attribute.shape {
-                Shape::Members => json!([]),
+                Shape::Rows => json!([]),
                 Shape::Integer(..) => json!(attribute.default.parse::<i64>().unwrap_or(0)),
                 _ => json!(attribute.default),
             };
@@ -224,19 +272,41 @@ pub(super) fn checked(
             let text = value.as_str().ok_or_else(|| wrong(key))?;
             prefix6(text).map(Json::from)
         }
-        Shape::Members => {
-            let rows = value.as_array().ok_or_else(|| wrong(key))?;
-            let mut members = Vec::new();
-            for row in rows {
-                let name = row
-                    .get("name")
-                    .and_then(Json::as_str)
-                    .ok_or_else(|| wrong(key))?;
-                members.push(json!({ "name": name, "q_origin_key": name }));
-            }
-            Ok(Json::Array(members))
+        Shape::Rows => value
+            .as_array()
+            .ok_or_else(|| wrong(key))?
+            .iter()
+            .map(|row| child_row(&format!("{table}/{key}"), row, profile, too_long))
+            .collect(),
+    }
+}
+
+/// Checks one row of a child table and fills in what it leaves out.
+pub(super) fn child_row(
+    child: &str,
+    row: &Json,
+    profile: &Profile,
+    too_long: i64,
+) -> Result<Json, Refusal> {
+    let fields = row.as_object().ok_or_else(|| wrong(child))?;
+    let mut kept = defaults(child, profile);
+    for (key, value) in fields {
+        // What was read may be sent back as it is.
+        if key != "q_origin_key" {
+            kept.insert(key.clone(), checked(child, key, value, profile, too_long)?);
         }
     }
+    let text = |field: &str| kept.get(field).and_then(Json::as_str).unwrap_or_default();
+    if text("type") == "simple" && text("url").contains('?') {
+        return Err((
+            -658,
+            "a simple URL has no question mark\nCommand fail. Return code -658".to_owned(),
+        ));
+    }
+    let key = key_of(child);
+    let value = fields.get(key).cloned().ok_or_else(|| wrong(key))?;
+    kept.insert("q_origin_key".to_owned(), value);
+    Ok(Json::Object(kept))
 }
 
 fn wrong(key: &str) -> Refusal {

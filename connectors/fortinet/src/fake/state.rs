@@ -465,7 +465,9 @@ fn make_by_hand(tables: &mut Tables, value: &Value, rules: &Rules<'_>) -> bool {
     }
     let member = json!({ "name": name });
     if tables.row(groups, group).is_some() {
-        tables.add_member(groups, group, &member, rules).is_ok()
+        tables
+            .add_child(groups, group, "member", &member, rules)
+            .is_ok()
     } else {
         let body = json!({ "name": group, "member": [member] });
         tables.create(groups, &body, rules).is_ok()

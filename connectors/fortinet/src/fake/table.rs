@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::profile::{Profile, position};
 use super::schema;
+use super::wire::text_of;
 
 /// Most members of one group.
 const GROUP_MEMBERS: usize = 600;
@@ -14,6 +15,8 @@ const GROUP_MEMBERS: usize = 600;
 /// A row and who made it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// Its name, or its number where the table has numbers.
+    key: String,
     pub(super) fields: Map<String, Json>,
     /// Made by a person, not through the API.
     pub(super) by_hand: bool,
@@ -21,7 +24,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn name(&self) -> &str {
-        self.text("name")
+        &self.key
     }
 
     pub(super) fn text(&self, field: &str) -> &str {
@@ -31,15 +34,16 @@ impl Row {
             .unwrap_or_default()
     }
 
-    pub(super) fn members(&self) -> Vec<String> {
+    /// The rows of a child table.
+    pub(super) fn children(&self, child: &str) -> &[Json] {
         self.fields
-            .get("member")
+            .get(child)
             .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|row| row.get("name")?.as_str())
-            .map(str::to_owned)
-            .collect()
+            .map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn members(&self) -> Vec<String> {
+        self.children("member").iter().map(key).collect()
     }
 
     pub(super) fn set_members(&mut self, names: &[String]) {
@@ -49,6 +53,11 @@ impl Row {
             .collect();
         self.fields.insert("member".to_owned(), Json::Array(rows));
     }
+}
+
+/// The key of a child row.
+pub(super) fn key(row: &Json) -> String {
+    text_of(&row["q_origin_key"])
 }
 
 /// A refused write.
@@ -113,6 +122,11 @@ impl Rules<'_> {
 
     fn field(&self, table: &str, key: &str, value: &Json) -> Result<Json, Refused> {
         schema::checked(table, key, value, self.profile, self.code("too-long-code"))
+            .map_err(|(code, words)| Refused::new(500, code).says(words))
+    }
+
+    fn child_row(&self, child: &str, row: &Json) -> Result<Json, Refused> {
+        schema::child_row(child, row, self.profile, self.code("too-long-code"))
             .map_err(|(code, words)| Refused::new(500, code).says(words))
     }
 }
@@ -210,7 +224,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Creates a row; gives back its name.
+    /// Creates a row; gives back its key.
     pub(super) fn create(
         &mut self,
         table: &str,
@@ -218,8 +232,8 @@ impl Tables {
         rules: &Rules<'_>,
     ) -> Result<String, Refused> {
         let fields = body.as_object().ok_or_else(|| Refused::new(424, -651))?;
-        let name = match fields.get("name").and_then(Json::as_str) {
-            Some(name) if !name.is_empty() => name.to_owned(),
+        let name = match fields.get(schema::key_of(table)).map(text_of) {
+            Some(name) if !name.is_empty() => name,
             Some(_) => return Err(Refused::new(500, -20)),
             None => return Err(Refused::bare(424)),
         };
@@ -234,8 +248,10 @@ impl Tables {
         if table.starts_with("firewall/address") && self.table(table).len() >= self.address_limit {
             return Err(Refused::new(500, -4));
         }
-        row.insert("q_origin_key".to_owned(), json!(name));
+        let given = json!(row.get(schema::key_of(table)));
+        row.insert("q_origin_key".to_owned(), given);
         let row = Row {
+            key: name.clone(),
             fields: row,
             by_hand: rules.by_hand,
         };
@@ -311,7 +327,8 @@ impl Tables {
                 .fields
                 .insert(key.clone(), rules.field(table, key, value)?);
         }
-        let new_name = after.name().to_owned();
+        let given = json!(after.fields.get(schema::key_of(table)));
+        let new_name = text_of(&given);
         if new_name.is_empty() {
             return Err(Refused::new(500, -20));
         }
@@ -320,9 +337,8 @@ impl Tables {
                 return Err(Refused::new(rules.status("duplicate-status"), -5));
             }
             self.check_namespace(table, &new_name)?;
-            after
-                .fields
-                .insert("q_origin_key".to_owned(), json!(new_name));
+            after.key.clone_from(&new_name);
+            after.fields.insert("q_origin_key".to_owned(), given);
         }
         if fields.contains_key("member") {
             self.check_members(table, &after.members(), rules)?;
@@ -378,78 +394,85 @@ impl Tables {
         }
     }
 
-    /// Adds one member row to a group.
-    pub(super) fn add_member(
+    /// Adds one row to a child table; gives back its key.
+    pub(super) fn add_child(
         &mut self,
         table: &str,
-        group: &str,
+        name: &str,
+        child: &str,
         body: &Json,
         rules: &Rules<'_>,
-    ) -> Result<(String, bool), Refused> {
-        let mut members = self
-            .row(table, group)
-            .ok_or_else(|| Refused::bare(404))?
-            .members();
-        let name = body
-            .get("name")
-            .and_then(Json::as_str)
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| Refused::bare(424))?
-            .to_owned();
-        if members.contains(&name) {
+    ) -> Result<String, Refused> {
+        let mut rows = self.children(table, name, child)?;
+        let child_table = format!("{table}/{child}");
+        if body.get(schema::key_of(&child_table)).is_none() {
+            return Err(Refused::bare(424));
+        }
+        let row = rules.child_row(&child_table, body)?;
+        let added = key(&row);
+        if rows.iter().any(|row| key(row) == added) {
             return if position(rules.switches, "child-duplicate") == "unchanged" {
-                Ok((name, false))
+                Ok(added)
             } else {
                 Err(Refused::new(rules.status("duplicate-status"), -5))
             };
         }
-        members.push(name.clone());
-        self.check_members(table, &members, rules)?;
-        self.put_members(table, group, &members);
-        Ok((name, true))
+        rows.push(row);
+        self.put_children(table, name, child, rows, rules)?;
+        Ok(added)
     }
 
-    /// Takes one member row out of a group.
-    pub(super) fn remove_member(
+    /// Takes one row out of a child table.
+    pub(super) fn remove_child(
         &mut self,
         table: &str,
-        group: &str,
         name: &str,
+        child: &str,
+        removed: &str,
         rules: &Rules<'_>,
     ) -> Result<(), Refused> {
-        let mut members = self
-            .row(table, group)
-            .ok_or_else(|| Refused::bare(404))?
-            .members();
-        let before = members.len();
-        members.retain(|member| member != name);
-        if members.len() == before {
+        let mut rows = self.children(table, name, child)?;
+        let before = rows.len();
+        rows.retain(|row| key(row) != removed);
+        if rows.len() == before {
             return Err(Refused::bare(404));
         }
-        self.check_members(table, &members, rules)?;
-        self.put_members(table, group, &members);
-        Ok(())
+        self.put_children(table, name, child, rows, rules)
     }
 
-    /// `DELETE` on the child table: all members go.
-    pub(super) fn clear_members(
+    /// `DELETE` on the child table: all its rows go.
+    pub(super) fn clear_children(
         &mut self,
         table: &str,
-        group: &str,
+        name: &str,
+        child: &str,
         rules: &Rules<'_>,
     ) -> Result<(), Refused> {
-        if self.row(table, group).is_none() {
-            return Err(Refused::bare(404));
-        }
-        self.check_members(table, &[], rules)?;
-        self.put_members(table, group, &[]);
-        Ok(())
+        self.children(table, name, child)?;
+        self.put_children(table, name, child, Vec::new(), rules)
     }
 
-    fn put_members(&mut self, table: &str, group: &str, members: &[String]) {
-        if let Some(row) = self.row_mut(table, group) {
-            row.set_members(members);
+    fn children(&self, table: &str, name: &str, child: &str) -> Result<Vec<Json>, Refused> {
+        let row = self.row(table, name).ok_or_else(|| Refused::bare(404))?;
+        Ok(row.children(child).to_vec())
+    }
+
+    fn put_children(
+        &mut self,
+        table: &str,
+        name: &str,
+        child: &str,
+        rows: Vec<Json>,
+        rules: &Rules<'_>,
+    ) -> Result<(), Refused> {
+        if child == "member" {
+            let names: Vec<String> = rows.iter().map(key).collect();
+            self.check_members(table, &names, rules)?;
+        }
+        if let Some(row) = self.row_mut(table, name) {
+            row.fields.insert(child.to_owned(), Json::Array(rows));
         }
         self.changed(table);
+        Ok(())
     }
 }

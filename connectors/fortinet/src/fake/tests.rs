@@ -4,6 +4,7 @@ mod access;
 mod feeds;
 mod groups;
 mod objects;
+mod url_filters;
 
 use chrono::{DateTime, TimeDelta};
 use sdk::Clock;
@@ -17,6 +18,7 @@ use super::{Settings, profile};
 const ADDRESS: &str = "/api/v2/cmdb/firewall/address";
 const GROUP: &str = "/api/v2/cmdb/firewall/addrgrp";
 const FEED: &str = "/api/v2/cmdb/system/external-resource";
+const URL_FILTER: &str = "/api/v2/cmdb/webfilter/urlfilter";
 const DYNAMIC: &str = "/api/v2/monitor/system/external-resource/dynamic";
 const ENTRIES: &str = "/api/v2/monitor/system/external-resource/entry-list";
 

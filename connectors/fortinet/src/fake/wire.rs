@@ -112,8 +112,8 @@ impl Reply {
     }
 }
 
-/// A field as the text that filters compare.
-fn text_of(value: &Json) -> String {
+/// A field as the text that filters compare and addresses name.
+pub(super) fn text_of(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Null => String::new(),

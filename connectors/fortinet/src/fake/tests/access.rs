@@ -92,7 +92,7 @@ fn item_06_an_untrusted_source_is_401() {
 fn item_07_rights_are_by_access_group() {
     let mut device = made(&options().set(
         "rights",
-        json!({ "fwgrp": "read", "sysgrp": "none", "authgrp": "none" }),
+        json!({ "fwgrp": "read", "sysgrp": "none", "authgrp": "none", "utmgrp": "none" }),
     ));
     assert_eq!(call(&mut device, "GET", ADDRESS, Json::Null).0, 200);
     assert_eq!(
@@ -110,6 +110,7 @@ fn item_07_rights_are_by_access_group() {
         403
     );
     assert_eq!(call(&mut device, "GET", FEED, Json::Null).0, 403);
+    assert_eq!(call(&mut device, "GET", URL_FILTER, Json::Null).0, 403);
     assert_eq!(
         call(&mut device, "POST", DYNAMIC, json!({ "commands": [] })).0,
         403
