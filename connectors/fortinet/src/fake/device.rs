@@ -14,6 +14,7 @@ use super::profile::{Profile, position};
 use super::pull::Pull;
 use super::schema;
 use super::table::{Refused, Rules, Tables, key};
+use super::transaction::Transactions;
 use super::wire::{Ask, Reply, passes, shaped};
 
 /// Wrong keys that bring a lockout (`admin-lockout-threshold`).
@@ -75,6 +76,7 @@ pub(super) struct Device {
     /// `banned-ip-persistency`.
     pub(super) persistency: String,
     pub(super) lockout: LockoutState,
+    pub(super) transactions: Transactions,
 }
 
 /// Wrong keys counted so far.
@@ -93,8 +95,14 @@ impl Device {
         self.pull_what_is_due();
         let segments: Vec<&str> = ask.path.iter().map(String::as_str).collect();
         match segments.as_slice() {
-            ["api", "v2", "cmdb", rest @ ..] => {
-                self.in_vdoms(ask, |device, vdom| device.cmdb(ask, rest, vdom))
+            ["api", "v2", "cmdb"] => {
+                self.in_vdoms(ask, |device, vdom| device.transaction_call(ask, vdom))
+            }
+            ["api", "v2", "cmdb", ..] => {
+                self.in_vdoms(ask, |device, vdom| match &ask.transaction {
+                    Some(id) => device.in_transaction(ask, id, vdom),
+                    None => device.cmdb(ask, vdom),
+                })
             }
             ["api", "v2", "monitor", rest @ ..] => {
                 self.in_vdoms(ask, |device, vdom| device.monitor(ask, rest, vdom))
@@ -201,13 +209,15 @@ impl Device {
         stamp
     }
 
-    fn cmdb(&mut self, ask: &Ask, rest: &[&str], vdom: &str) -> Reply {
+    /// Answers a request on the configuration.
+    pub(super) fn cmdb(&mut self, ask: &Ask, vdom: &str) -> Reply {
+        let segments: Vec<&str> = ask.path.iter().map(String::as_str).collect();
         // A slash at the end names the collection all the same.
-        let rest = match rest {
+        let segments = match segments.as_slice() {
             [head @ .., ""] => head,
             whole => whole,
         };
-        let [path, name, below @ ..] = rest else {
+        let [_, _, _, path, name, below @ ..] = segments else {
             return Reply::html(404, "Not Found");
         };
         let table = format!("{path}/{name}");

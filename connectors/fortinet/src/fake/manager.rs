@@ -472,7 +472,8 @@ impl Manager {
             }
             let mut device = lock(device);
             let key = format!("Bearer {}", device.key);
-            let reply = device.handle(&Ask::new(&method, resource, Some(&key), body.as_bytes()));
+            let headers = [("Authorization", key.as_str())];
+            let reply = device.handle(&Ask::new(&method, resource, &headers, body.as_bytes()));
             let response: Json = serde_json::from_str(&reply.body)
                 .unwrap_or_else(|_| json!({ "status": "error", "http_status": reply.status }));
             let status = json!({ "code": 0, "message": "OK" });

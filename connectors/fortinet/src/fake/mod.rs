@@ -45,6 +45,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ use manager::{Manager, Mode, SharedManager};
 use profile::Profile;
 use state::Fortigates;
 use table::{Rules, Tables};
+use transaction::Transactions;
 use wire::{Ask, Reply};
 
 /// Largest body read at all, in bytes; a device's own limit is smaller.
@@ -196,27 +198,38 @@ pub async fn start(options: FakeOptions) -> Result<Fake> {
     })
 }
 
+async fn answer(State(device): State<Shared>, request: Request) -> Response {
+    response(match read(request).await {
+        Ok(ask) => lock(&device).handle(&ask),
+        Err(refusal) => refusal,
+    })
+}
+
 async fn answer_as_manager(State(manager): State<SharedManager>, request: Request) -> Response {
+    response(match read(request).await {
+        Ok(ask) => manager
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .handle(&ask),
+        Err(refusal) => refusal,
+    })
+}
+
+async fn read(request: Request) -> std::result::Result<Ask, Reply> {
     let (parts, body) = request.into_parts();
-    let reply = match to_bytes(body, READ_LIMIT).await {
-        Ok(body) => {
-            let target = parts
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str());
-            let authorization = parts
-                .headers
-                .get("authorization")
-                .and_then(|value| value.to_str().ok());
-            let ask = Ask::new(parts.method.as_str(), target, authorization, &body);
-            manager
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .handle(&ask)
-        }
-        Err(_) => Reply::html(413, "Request Entity Too Large"),
+    let Ok(body) = to_bytes(body, READ_LIMIT).await else {
+        return Err(Reply::html(413, "Request Entity Too Large"));
     };
-    response(reply)
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let headers: Vec<(&str, &str)> = parts
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    Ok(Ask::new(parts.method.as_str(), target, &headers, &body))
 }
 
 /// A folder that goes with the fake; in memory where there is such a place, because nothing in it has to
@@ -227,26 +240,6 @@ fn own_folder() -> Result<tempfile::TempDir> {
         .map_err(|error| {
             Error::input("the fake has nowhere to keep published lists").because(error)
         })
-}
-
-async fn answer(State(device): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let reply = match to_bytes(body, READ_LIMIT).await {
-        Ok(body) => {
-            let target = parts
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str());
-            let authorization = parts
-                .headers
-                .get("authorization")
-                .and_then(|value| value.to_str().ok());
-            let ask = Ask::new(parts.method.as_str(), target, authorization, &body);
-            lock(&device).handle(&ask)
-        }
-        Err(_) => Reply::html(413, "Request Entity Too Large"),
-    };
-    response(reply)
 }
 
 fn response(reply: Reply) -> Response {
@@ -419,6 +412,7 @@ impl Settings {
             ban_limit: self.ban_limit,
             persistency: self.persistency.clone(),
             lockout: device::LockoutState::default(),
+            transactions: Transactions::default(),
         }
     }
 

@@ -4,6 +4,7 @@ mod access;
 mod feeds;
 mod groups;
 mod objects;
+mod transactions;
 mod url_filters;
 
 use chrono::{DateTime, TimeDelta};
@@ -45,12 +46,11 @@ fn switched(name: &str, position: &str) -> Device {
 
 fn raw(device: &mut Device, method: &str, target: &str, key: Option<&str>, body: &str) -> Reply {
     let authorization = key.map(|key| format!("Bearer {key}"));
-    device.handle(&Ask::new(
-        method,
-        target,
-        authorization.as_deref(),
-        body.as_bytes(),
-    ))
+    let headers: Vec<(&str, &str)> = authorization
+        .iter()
+        .map(|value| ("Authorization", value.as_str()))
+        .collect();
+    device.handle(&Ask::new(method, target, &headers, body.as_bytes()))
 }
 
 /// A request with the right key; status and JSON of the answer.

@@ -3,25 +3,28 @@
 use serde_json::{Map, Value as Json};
 
 /// One request, decoded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) method: String,
     /// Path segments, decoded one by one: a slash inside a segment was sent as `%2F`.
     pub(super) path: Vec<String>,
     pub(super) query: Vec<(String, String)>,
     pub(super) bearer: Option<String>,
+    /// The transaction that it belongs to.
+    pub(super) transaction: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
 impl Ask {
-    /// Decodes a request line, its `Authorization` header and its body.
-    pub(super) fn new(
-        method: &str,
-        target: &str,
-        authorization: Option<&str>,
-        body: &[u8],
-    ) -> Self {
+    /// Decodes a request line, its headers and its body.
+    pub(super) fn new(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let header = |wanted: &str| {
+            headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| *value)
+        };
         Self {
             method: method.to_owned(),
             path: path
@@ -37,9 +40,10 @@ impl Ask {
                     (decode(key, true), decode(value, true))
                 })
                 .collect(),
-            bearer: authorization
+            bearer: header("Authorization")
                 .and_then(|text| text.strip_prefix("Bearer "))
                 .map(str::to_owned),
+            transaction: header("X-TRANSACTION-ID").map(str::to_owned),
             body: body.to_vec(),
         }
     }

@@ -32,7 +32,8 @@ fn call(device: &mut Device, method: &str, target: &str, body: &Json) -> (u16, J
     } else {
         body.to_string()
     };
-    let reply = device.handle(&Ask::new(method, target, Some(&key), body.as_bytes()));
+    let headers = [("Authorization", key.as_str())];
+    let reply = device.handle(&Ask::new(method, target, &headers, body.as_bytes()));
     (
         reply.status,
         serde_json::from_str(&reply.body).unwrap_or(Json::Null),

@@ -37,7 +37,7 @@ fn lab(settings: &[(&str, Json)]) -> Lab {
 impl Lab {
     fn post(&self, body: &Json) -> Json {
         let body = body.to_string();
-        let ask = Ask::new("POST", "/jsonrpc", None, body.as_bytes());
+        let ask = Ask::new("POST", "/jsonrpc", &[], body.as_bytes());
         let reply = self.manager.lock().unwrap().handle(&ask);
         assert_eq!(reply.status, 200, "HTTP says 200 whatever happens");
         serde_json::from_str(&reply.body).unwrap()
@@ -201,13 +201,14 @@ fn item_57_62_an_install_can_fail_at_100_percent_and_drops_what_the_manager_does
     let lab = lab(&[]);
     let device = Arc::clone(&lab.manager.lock().unwrap().devices[0].1);
     let key = format!("Bearer {}", lock(&device).key);
+    let headers = [("Authorization", key.as_str())];
     let by_api = json!({ "name": "unknown", "subnet": "9.8.7.6/32" }).to_string();
     let path = "/api/v2/cmdb/firewall/address";
-    let made = lock(&device).handle(&Ask::new("POST", path, Some(&key), by_api.as_bytes()));
+    let made = lock(&device).handle(&Ask::new("POST", path, &headers, by_api.as_bytes()));
     assert_eq!(made.status, 200);
     let banned = json!({ "ip_addresses": ["9.8.7.6"], "expiry": 600 }).to_string();
     let path = "/api/v2/monitor/user/banned/add_users";
-    lock(&device).handle(&Ask::new("POST", path, Some(&key), banned.as_bytes()));
+    lock(&device).handle(&Ask::new("POST", path, &headers, banned.as_bytes()));
     lab.install();
     lab.clock.advance(TimeDelta::seconds(30));
     lab.one("get", json!({ "url": "/task/task/1" }));
