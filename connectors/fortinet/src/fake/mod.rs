@@ -458,6 +458,7 @@ impl Settings {
                 json!({ "name": "pinned", "subnet": "203.0.113.77/32", "comment": "cordon? ask Ana" }),
             ),
             ("firewall/address6", json!({ "name": "all" })),
+            ("firewall/vip", json!({ "name": "published-web" })),
             (
                 "firewall/addrgrp",
                 json!({ "name": "Servers", "member": [{ "name": "web-server" }] }),

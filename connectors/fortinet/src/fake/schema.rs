@@ -127,6 +127,9 @@ const URL_ENTRY: &[Attribute] = &[
     attribute("comment", Shape::Text(255), ""),
 ];
 
+/// Here for its name alone, which no address and no group may have.
+const VIRTUAL_IP: &[Attribute] = &[attribute("name", Shape::Text(79), "")];
+
 const FEED: &[Attribute] = &[
     attribute("name", Shape::Text(35), ""),
     attribute("status", SWITCH, "enable"),
@@ -166,6 +169,7 @@ fn attributes(table: &str) -> &'static [Attribute] {
     match table {
         "firewall/address" => ADDRESS,
         "firewall/address6" => ADDRESS6,
+        "firewall/vip" => VIRTUAL_IP,
         "system/external-resource" => FEED,
         "webfilter/urlfilter" => URL_FILTER,
         "webfilter/urlfilter/entries" => URL_ENTRY,

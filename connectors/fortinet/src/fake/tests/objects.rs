@@ -15,7 +15,7 @@ fn item_13_duplicate_post_is_500_minus_5() {
 }
 
 #[test]
-fn item_14_addresses_and_groups_share_their_names() {
+fn item_14_addresses_groups_and_virtual_ips_share_their_names() {
     let mut device = device();
     host(&mut device, "a", "1.2.3.4");
     let group = call(
@@ -27,6 +27,15 @@ fn item_14_addresses_and_groups_share_their_names() {
     assert_eq!(refused(&group).1, Some(-163));
     let address = call(&mut device, "POST", ADDRESS, json!({ "name": "Servers" }));
     assert_eq!(refused(&address).1, Some(-163));
+    for (table, code) in [(ADDRESS, -164), (GROUP, -165)] {
+        let answer = call(
+            &mut device,
+            "POST",
+            table,
+            json!({ "name": "published-web" }),
+        );
+        assert_eq!(refused(&answer).1, Some(code));
+    }
 }
 
 #[test]
