@@ -91,6 +91,16 @@ fn managed() -> (&'static str, Json) {
 }
 
 #[tokio::test]
+async fn a_password_that_a_proxy_repeats_is_struck_out() {
+    let lab = lab(&[("manager", json!("password"))]).await;
+    let manager = &lab.fake.configuration["fortimanager"];
+    let password = manager["password"].as_str().unwrap();
+    let target = lab.target("address-group");
+    let login = ("POST", "jsonrpc");
+    sdk::testing::secrets::repeated_by_a_proxy(&lab.fake, &*target, login, password).await;
+}
+
+#[tokio::test]
 async fn a_session_ends_with_the_target() {
     for mechanism in ["push-feed", "ban", "feed", "address-group"] {
         let lab = lab(&[managed()]).await;
