@@ -1,11 +1,12 @@
-//! Every mechanism of every connector through the binary: an indicator's whole life as actions see it.
+//! Every mechanism of every connector through the binary: an indicator's whole life as actions see it, and no secret
+//! in anything that is told of it.
 
 use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Fake, Ran, indicator, run, run_with_input};
+use crate::support::{Fake, Ran, cordon, finish, indicator, run, write};
 
 /// Both clocks stand a day ahead, so that the later runs may be a little ahead of the vendor.
 const NOW: &str = "+86400s";
@@ -15,7 +16,26 @@ struct Subject {
     directory: tempfile::TempDir,
     connector: String,
     configuration: Json,
+    secrets: Vec<String>,
     _fake: Fake,
+}
+
+/// The texts under names that secrets have.
+fn secrets(configuration: &Json, is_secret: bool) -> Vec<String> {
+    match configuration {
+        Json::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| {
+                let named = ["key", "password", "secret", "token"]
+                    .iter()
+                    .any(|word| name.ends_with(word));
+                secrets(value, named)
+            })
+            .collect(),
+        Json::Array(items) => items.iter().flat_map(|it| secrets(it, is_secret)).collect(),
+        Json::String(text) if is_secret => vec![text.clone()],
+        _ => Vec::new(),
+    }
 }
 
 impl Subject {
@@ -27,6 +47,7 @@ impl Subject {
         Self {
             directory,
             connector: connector.to_owned(),
+            secrets: secrets(&configuration, false),
             configuration,
             _fake: fake,
         }
@@ -38,16 +59,22 @@ impl Subject {
 
     fn act(&self, clock: &str, command: &str, arguments: &Json) -> Ran {
         let input = json!({ "arguments": arguments, "configuration": self.configuration });
-        let arguments = [
-            "run",
-            &self.connector,
-            command,
-            "--store",
-            "sqlite:cordon.db",
-            "--clock",
-            clock,
-        ];
-        run_with_input(self.path(), &arguments, &input.to_string())
+        write(self.path(), "input.json", &input.to_string());
+        let arguments = ["run", &self.connector, command, "--input", "input.json"];
+        let more = ["--store", "sqlite:cordon.db", "--clock", clock, "-vv"];
+        // At its most talkative.
+        let mut talking = cordon(self.path());
+        talking.env("CORDON_LOG", "trace");
+        let ran = finish(talking.args(arguments).args(more));
+        assert!(ran.stderr.contains("TRACE"), "{}", self.connector);
+        let sessions = ["JSESSIONID=", "Bearer "].map(str::to_owned);
+        for secret in self.secrets.iter().chain(&sessions) {
+            for text in [&ran.stdout, &ran.stderr] {
+                let line = text.lines().find(|line| line.contains(secret.as_str()));
+                assert_eq!(line, None, "{} shows {secret}", self.connector);
+            }
+        }
+        ran
     }
 
     fn done(&self, clock: &str, command: &str, arguments: &Json) -> Json {
@@ -110,6 +137,7 @@ fn life(connector: &str, mechanism: &Json) {
     let name = mechanism["name"].as_str().unwrap();
     let what = format!("{connector} {name}");
     let subject = Subject::start(connector, name);
+    assert!(!subject.secrets.is_empty(), "{what}");
     let checked = subject.done(NOW, "check", &json!({}));
     assert_ne!(checked["status"], "missing", "{what}: {checked}");
 
