@@ -249,3 +249,69 @@ async fn what_one_site_blocks_on_a_system_is_not_blocked_in_another() {
         ]
     );
 }
+
+/// 13, 39: what is stored is what the patterns say, and nothing before its time.
+#[tokio::test]
+async fn items_13_and_39_patterns_are_stored_as_what_they_say() {
+    let (sha1, sha256) = ("b".repeat(40), "c".repeat(64));
+    let patterns = [
+        &format!("[file:hashes.'SHA-1' = '{sha1}']"),
+        &format!("[file:hashes.SHA-256 = '{sha256}']"),
+        r"[url:value = 'http://quoted.example.net/it\'s']",
+        "[domain-name:value IN ('one.example.net', 'two.example.net')]",
+        "[ipv4-addr:value = '45.83.9.1' OR ipv4-addr:value = '45.83.9.2']",
+        "[domain-name:value = 'both.example.net' AND url:value = 'http://both.example.net/x']",
+        "[domain-name:value != 'not.example.net']",
+        "[ipv4-addr:value = '45.83.8.0/30']",
+        "[domain-name:resolves_to_refs[0].value = '45.83.7.1']",
+    ];
+    let object = |place: usize, pattern: &str, from: &str| {
+        json!({
+            "type": "indicator", "spec_version": "2.1", "id": format!("indicator--0197a1de-7f0c-4c2b-8f5e-{place:012}"),
+            "created": "2025-05-01T00:00:00Z", "modified": "2025-05-01T00:00:00Z",
+            "pattern": pattern, "pattern_type": "stix", "valid_from": from,
+        })
+    };
+    let past = "2025-05-01T00:00:00Z";
+    let mut objects: Vec<Json> = patterns
+        .iter()
+        .enumerate()
+        .map(|(place, pattern)| object(place, pattern, past))
+        .collect();
+    let early = "[domain-name:value = 'early.example.net']";
+    objects.push(object(99, early, "2025-07-01T00:00:00Z"));
+    let lab = lab(&[("spelling", "as-sent")]).await;
+    let configuration = json!({ "account_ids": [ACCOUNT], "mechanism": "ioc" });
+    let arguments = json!({ "stix_objects": objects, "accept_detection": true });
+    let report = play(&lab, "push_indicators", arguments, configuration).await;
+    let report = report.unwrap();
+    let mut stored: Vec<String> = lab
+        .iocs()
+        .await
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["type"].as_str().unwrap(),
+                row["value"].as_str().unwrap()
+            )
+        })
+        .collect();
+    stored.sort();
+    let expected = [
+        "DNS one.example.net",
+        "DNS two.example.net",
+        "IPV4 45.83.9.1",
+        "IPV4 45.83.9.2",
+        &format!("SHA1 {sha1}"),
+        &format!("SHA256 {sha256}"),
+        "URL http://quoted.example.net/it's",
+    ];
+    assert_eq!(stored, expected, "{report}");
+    let skipped = &report["skipped"];
+    assert_eq!(
+        (&skipped["pattern"], &skipped["unsupported"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(skipped["waiting"], 1, "{report}");
+}
