@@ -42,6 +42,9 @@ pub(crate) fn reasons(report: &Report) -> Vec<String> {
         let error = source.error.as_ref()?;
         Some(format!("source {}: {error}", source.name))
     }));
+    if report.status == Status::Held && report.held.is_none() {
+        why.extend(report.warnings.iter().cloned());
+    }
     why.extend(report.held.as_ref().map(|held| {
         format!(
             "{} changes are held: {}; they go through with allow_mass_change {:?}",

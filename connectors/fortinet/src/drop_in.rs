@@ -149,6 +149,8 @@ struct Run {
     report: Report,
     started: std::time::Duration,
     clock: sdk::Clock,
+    /// A pause kept changes from being sent.
+    paused: bool,
 }
 
 impl Run {
@@ -193,6 +195,7 @@ impl Run {
             setup,
             firewalls,
             clock,
+            paused: false,
         })
     }
 
@@ -208,6 +211,7 @@ impl Run {
     async fn is_dry(&mut self, firewall: &Firewall) -> Result<bool> {
         let paused = sync::paused(&self.setup.target.name, &firewall.pauses, &self.context).await?;
         let dry = self.context.dry_run || paused.is_some();
+        self.paused |= dry && !self.context.dry_run;
         if let Some(warning) = paused
             && !self.report.warnings.contains(&warning)
         {
@@ -305,6 +309,7 @@ impl Run {
             .filter(|device| device.error.is_some());
         let (failed, all) = (failed.count(), self.report.devices.len());
         self.report.status = match failed {
+            0 if self.paused && self.report.added + self.report.updated > 0 => Status::Held,
             0 => Status::Ok,
             _ if failed < all || self.report.added + self.report.updated > 0 => Status::Partial,
             _ => Status::Failed,

@@ -56,11 +56,11 @@ pub async fn blocked(
     // Marks are read for the installation; the owner only matters to `formerly`, which is not needed here.
     let nobody = Owner::new("nobody")?;
     for member in &target.members {
+        let device = target.device_name(member);
         let target = &*member.target;
         let read = unless_refused(target.login(), context, held(target, context)).await;
         target.close().await;
         let (ledger, listing) = read?;
-        let key = target.key();
         let viewer = Viewer {
             installation: &context.environment.installation,
             owner: &nobody,
@@ -91,7 +91,7 @@ pub async fn blocked(
                     blocks: entry.held.blocks,
                     effect,
                     mechanism: target.capabilities().mechanism.to_owned(),
-                    device: key.device.clone(),
+                    device: device.clone(),
                 });
             }
         }
@@ -195,7 +195,7 @@ pub async fn check(target: &TargetGroup, context: &Context) -> Checked {
         let mut device = CheckedDevice {
             name: key.to_string(),
             mechanism: member.target.capabilities().mechanism.to_owned(),
-            device: key.device.clone(),
+            device: target.device_name(member),
             version: None,
             clock_ahead_seconds: None,
             findings: Vec::new(),

@@ -35,6 +35,8 @@ pub(super) struct DeviceRun {
     pub(super) detect: usize,
     /// Nothing was sent, because of a dry run or a pause.
     pub(super) dry: bool,
+    /// Nothing was sent, because of a pause alone.
+    pub(super) paused: bool,
     /// Values that a batch ends and another reason keeps.
     pub(super) other_reason: Vec<(Value, String)>,
     /// What was done is stored, and may not be enforced: the commit failed.
@@ -83,6 +85,7 @@ async fn steps(
     checks::check_possible(task, capabilities, context)?;
     let paused = paused(target_name, std::slice::from_ref(&key), context).await?;
     device.dry = context.dry_run || paused.is_some();
+    device.paused = device.dry && !context.dry_run;
     device.warnings.extend(paused);
 
     let facts = target.open().await?;

@@ -130,6 +130,23 @@ pub struct TargetGroup {
     pub members: Vec<Member>,
 }
 
+impl TargetGroup {
+    /// What people call a device: with its account where another one's device has the same name, as firewalls behind
+    /// two ports of one address have; empty where there is only one.
+    pub(crate) fn device_name(&self, member: &Member) -> String {
+        let key = member.target.key();
+        let is_twin = |other: &Member| {
+            let other = other.target.key();
+            other.device == key.device && other.account != key.account
+        };
+        match (key.device.as_str(), self.members.iter().any(is_twin)) {
+            ("", true) => key.account.clone(),
+            (device, true) => format!("{device} ({})", key.account),
+            (device, false) => device.to_owned(),
+        }
+    }
+}
+
 /// One device and mechanism of a target.
 #[derive(Clone)]
 pub struct Member {
@@ -272,9 +289,10 @@ pub async fn perform(
         return tally::failed(target, &task.owner, context, started, &error);
     }
     for member in &target.members {
-        context.tell(&format!("{} {}", target.name, member.target.key().device));
+        let name = target.device_name(member);
+        context.tell(&format!("{} {name}", target.name));
         let device = device::run(task, member, &target.name, tally.run_id(), context).await;
-        tally.device(member, device);
+        tally.device(member, name, device);
     }
     tally.finish(context, started)
 }

@@ -23,6 +23,8 @@ pub(super) struct Tally {
     several: bool,
     verified: Option<Verified>,
     applied: bool,
+    /// A pause keeps changes from being sent.
+    waits: bool,
     errors: usize,
     /// The kinds that some mechanism of this target is there for; empty where none is chosen by kind.
     placed: Vec<Kind>,
@@ -79,6 +81,7 @@ impl Tally {
             several: target.members.len() > 1,
             verified: None,
             applied: false,
+            waits: false,
             errors: 0,
             placed: target
                 .members
@@ -141,13 +144,11 @@ impl Tally {
         });
     }
 
-    /// Adds one device.
-    pub(super) fn device(&mut self, member: &Member, device: DeviceRun) {
-        let key = member.target.key();
-        let name = match (key.device.is_empty(), self.several) {
-            (true, _) => key.account.clone(),
-            (false, _) => key.device.clone(),
-        };
+    /// Adds one device; where it has no name its account's stands for it.
+    pub(super) fn device(&mut self, member: &Member, mut name: String, device: DeviceRun) {
+        if name.is_empty() {
+            name.clone_from(&member.target.key().account);
+        }
         let changed = if device.dry {
             &device.plan.changes
         } else {
@@ -175,6 +176,10 @@ impl Tally {
             if !self.report.warnings.contains(&warning) {
                 self.report.warnings.push(warning);
             }
+        }
+        if device.paused && !device.plan.changes.is_empty() {
+            status = Status::Held;
+            self.waits = true;
         }
         if let Some(held) = device.held {
             status = Status::Held;
@@ -392,7 +397,7 @@ impl Tally {
             Status::Failed
         } else if self.errors > 0 || report.failed > 0 || sources_failed {
             Status::Partial
-        } else if report.held.is_some() {
+        } else if report.held.is_some() || self.waits {
             Status::Held
         } else {
             Status::Ok

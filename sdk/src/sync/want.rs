@@ -248,8 +248,8 @@ pub(super) fn warn_old_ledger(
         .count();
     if !known.is_empty() && unknown > 0 {
         device.warnings.push(format!(
-            "{unknown} entries carry our mark and are not in the store: it is older than what the \
-             vendor holds (was it restored from a backup?)"
+            "{unknown} entries carry our mark and are not in the store: a run was killed, or the store is older \
+             than what the vendor holds (was it restored from a backup?)"
         ));
     }
 }

@@ -181,6 +181,9 @@ impl<'a> Deletion<'a> {
         let held = member.target.list(Scope::All).await?;
         let named = named(&held, self.ids, unknown);
         let removals = ours(self.setup, self.owner, &held, &named, report);
+        if dry && !self.context.dry_run && !removals.is_empty() && report.status == Status::Ok {
+            report.status = Status::Held;
+        }
         let done = apply(member, &removals, dry, report).await;
         let Some(store) = self.context.store.as_ref().filter(|_| !dry) else {
             return Ok(());
