@@ -35,6 +35,10 @@ pub(super) fn secrets(
     references
 }
 
+/// Settings of targets that are paths: a relative one starts at the configuration's folder, wherever the command was
+/// started.
+const PATHS: [&str; 2] = ["/ca_file", "/publish/directory"];
+
 /// What sections are read against.
 pub(super) struct Context<'a> {
     /// The directory that relative paths start at.
@@ -220,7 +224,7 @@ fn target(
         );
         return None;
     }
-    let settings = Json::Object(target.settings.clone());
+    let mut settings = Json::Object(target.settings.clone());
     let findings = schema::check((connector.schema)().as_value(), &settings, path);
     problems.extend(findings.problems);
     for secret in findings.secrets {
@@ -229,6 +233,13 @@ fn target(
                 Problem::new(secret, "a secret does not stand in this file")
                     .hint("write { env = \"NAME\" } or { file = \"PATH\" }"),
             );
+        }
+    }
+    for pointer in PATHS {
+        if let Some(Json::String(path)) = settings.pointer_mut(pointer)
+            && !path.is_empty()
+        {
+            *path = context.base.join(&*path).display().to_string();
         }
     }
     Some(TargetConfig {

@@ -42,11 +42,19 @@ impl Directory {
         .await
     }
 
-    /// What is published; nothing where there never was anything.
+    /// What is published; nothing where there never was anything. A folder that is not there, perhaps because nobody
+    /// mounted it, is an error: nothing is known of its lists.
     pub(super) async fn load(&self, name: &str) -> Result<Snapshot> {
         let (text, record) = (self.text(name), self.record(name));
-        let name = name.to_owned();
+        let (name, folder) = (name.to_owned(), self.0.clone());
         aside(move || {
+            if !folder.is_dir() {
+                let place = folder.display();
+                return Err(
+                    Error::config(format!("`publish.directory` {place} is not a folder"))
+                        .hint("make it, or mount it: a web server shows it to the devices"),
+                );
+            }
             // The record first: it is never behind the text that is read after it.
             let entries = match read(&record)? {
                 Some(json) => Some(Record::read(&json, &name)?),

@@ -24,6 +24,19 @@ fn feed() -> (tempfile::TempDir, Feed) {
     (folder, feed)
 }
 
+/// A folder that nobody mounted holds no empty lists: nothing is known of them.
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let publish = Publish {
+        directory: folder.path().join("not-mounted"),
+    };
+    let feed = Feed::new(&publish, "acme-domain").unwrap();
+    let error = feed.read().await.unwrap_err();
+    assert!(error.to_string().contains("not-mounted is not a folder"));
+    assert!(feed.update(|_| {}, lines).await.is_err());
+}
+
 #[tokio::test]
 async fn a_list_is_what_was_last_made_of_it() {
     let (_folder, feed) = feed();
