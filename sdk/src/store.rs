@@ -108,6 +108,9 @@ pub trait Store: Send + Sync {
     /// All rows of a target, every owner's, by value.
     async fn ledger(&self, target: &str) -> Result<Vec<LedgerRow>>;
 
+    /// Targets that have any row, sorted: also such as no configuration names any more.
+    async fn targets(&self) -> Result<Vec<String>>;
+
     /// Writes rows (by target, value and owner).
     async fn put(&self, target: &str, rows: &[LedgerRow]) -> Result<()>;
 

@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub(crate) mod history;
 pub(crate) mod manifests;
 pub(crate) mod mcp;
+mod orphans;
 pub(crate) mod pause;
 pub(crate) mod report;
 pub(crate) mod retire;

@@ -135,7 +135,8 @@ fn notes(report: &Report, output: Output, verbose: bool) -> Vec<String> {
         notes.push(match &held.id {
             Some(id) => format!("hint: to let them through: cordon approve {id}"),
             None => format!(
-                "hint: a run with a store gives them an id for `cordon approve`; without one only allow_mass_change \"{}\" lets them through",
+                "hint: a run with a store ([store] in a configuration) gives them an id for `cordon approve`; an action lets \
+                 them through with allow_mass_change \"{}\"",
                 held.digest
             ),
         });

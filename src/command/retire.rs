@@ -8,6 +8,7 @@ use sdk::ownership::Owner;
 use sdk::report::Report;
 use serde_json::json;
 
+use super::orphans;
 use super::sync::open_store;
 use super::{
     Outcome, Signals, block_on, cancelled, check_clock, configuration, context, group, report,
@@ -15,6 +16,9 @@ use super::{
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::output::Output;
+
+/// The exit code where something is left.
+const PARTLY: u8 = 4;
 
 /// Takes down. A deployment that left the configuration is looked for on every target.
 pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) -> Outcome {
@@ -86,6 +90,12 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
             }
             Ok::<(), Failure>(())
         };
+        let mut left = orphans::all(&config, &[], &context).await;
+        left.retain(|orphan| {
+            owner
+                .as_ref()
+                .is_some_and(|owner| owner.as_str() == orphan.owner)
+        });
         let mut signals = Signals::new()?;
         tokio::select! {
             done = work => done?,
@@ -95,7 +105,11 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
         }
         let all: Vec<&Report> = reports.iter().collect();
         let value = json!({
-            "status": if problems.is_empty() { report::worst_status(&all) } else { "partial" },
+            "status": if problems.is_empty() && left.is_empty() {
+                report::worst_status(&all)
+            } else {
+                "partial"
+            },
             "dry_run": dry_run,
             "stopped": stopped(),
             "reports": reports,
@@ -103,6 +117,7 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
                 .iter()
                 .map(|(name, error)| json!({ "target": name, "error": error.to_string() }))
                 .collect::<Vec<_>>(),
+            "orphans": left,
         });
         output.result(&value, || {
             let mut text = if reports.is_empty() {
@@ -116,6 +131,10 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
                     text.push_str(&format!("\nhint: {hint}"));
                 }
             }
+            for orphan in &left {
+                text.push('\n');
+                text.push_str(&orphan.told());
+            }
             text
         });
         if stopped() {
@@ -125,9 +144,9 @@ pub(crate) fn run(name: &str, dry_run: bool, global: &Global, output: Output) ->
             return Ok(stopped.exit_code());
         }
         let codes = reports.iter().map(Report::exit_code);
-        Ok(report::worst(codes.chain(
-            problems.iter().map(|(_, error)| error.exit_code()),
-        )))
+        let failed = problems.iter().map(|(_, error)| error.exit_code());
+        let partly = left.iter().map(|_| PARTLY);
+        Ok(report::worst(codes.chain(failed).chain(partly)))
     })
 }
 

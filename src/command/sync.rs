@@ -11,9 +11,9 @@ use sdk::collection::{Location, Source};
 use sdk::report::Report;
 use sdk::store::MemoryStore;
 use sdk::sync::{Context, TargetGroup};
-use serde::Serialize;
 use serde_json::json;
 
+use super::orphans;
 use super::{
     Outcome, Signals, block_on, cancelled, check_clock, configuration, context, group, report,
 };
@@ -31,17 +31,6 @@ const TARGETS_AT_ONCE: usize = 8;
 struct Job {
     group: TargetGroup,
     deployments: Vec<String>,
-}
-
-/// Something of ours that the configuration does not name any more.
-#[derive(Debug, Serialize)]
-struct Orphan {
-    /// Whose.
-    pub owner: String,
-    /// Where.
-    pub target: String,
-    /// How much is there, where that is known.
-    pub entries: Option<usize>,
 }
 
 /// Plans (`dry_run`) or runs.
@@ -67,11 +56,8 @@ pub(crate) fn run(arguments: &Sync, dry_run: bool, global: &Global, output: Outp
         }
         let jobs = jobs(&config, &chosen, &context)?;
         let (reports, complete) = work(&config, &jobs, &context).await?;
-        let orphans = if dry_run {
-            orphans(&config, &jobs, &context).await
-        } else {
-            Vec::new()
-        };
+        let listed = jobs.iter().filter(|_| dry_run).map(|job| &job.group);
+        let orphans = orphans::all(&config, &listed.collect::<Vec<_>>(), &context).await;
         if let Some(bar) = progress {
             bar.finish_and_clear();
         }
@@ -90,13 +76,8 @@ pub(crate) fn run(arguments: &Sync, dry_run: bool, global: &Global, output: Outp
         output.result(&value, || {
             let mut text = report::text(&all, output, global.verbose > 0);
             for orphan in &orphans {
-                text.push_str(&format!(
-                    "\norphaned: {} entries of {} on {}, which the configuration does not name any more\nhint: to take them down: cordon retire {}",
-                    orphan.entries.map_or_else(|| "some".to_owned(), |count| count.to_string()),
-                    orphan.owner,
-                    orphan.target,
-                    orphan.owner,
-                ));
+                text.push('\n');
+                text.push_str(&orphan.told());
             }
             text
         });
@@ -270,47 +251,4 @@ async fn work(
         }
         () = signals => Err(cancelled().into()),
     }
-}
-
-/// What is ours on the targets and belongs to no deployment any more. A target that cannot be listed
-/// was reported already.
-async fn orphans(config: &Config, jobs: &[Job], context: &Context) -> Vec<Orphan> {
-    let mut orphans = Vec::new();
-    let configured: BTreeSet<&str> = config
-        .deployments
-        .values()
-        .flat_map(|it| {
-            let former = it
-                .deployment
-                .formerly
-                .iter()
-                .map(sdk::ownership::Owner::as_str);
-            former.chain([it.deployment.owner.as_str()])
-        })
-        .collect();
-    for job in jobs {
-        let Ok(blocked) = sdk::action::blocked(&job.group, None, context).await else {
-            continue;
-        };
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for entry in &blocked.entries {
-            if !configured.contains(entry.owner.as_str()) && !is_one_shot(&entry.owner) {
-                *counts.entry(&entry.owner).or_default() += 1;
-            }
-        }
-        orphans.extend(counts.into_iter().map(|(owner, count)| Orphan {
-            owner: owner.to_owned(),
-            target: job.group.name.clone(),
-            entries: Some(count),
-        }));
-    }
-    orphans
-}
-
-/// Owners of one-shot actions stand in no configuration: `manual`, and `c-` with eight hex digits.
-fn is_one_shot(owner: &str) -> bool {
-    owner == "manual"
-        || owner.strip_prefix("c-").is_some_and(|rest| {
-            rest.len() == 8 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
-        })
 }

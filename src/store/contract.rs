@@ -81,6 +81,7 @@ pub(super) async fn check(store: Arc<dyn Store>, second: Arc<dyn Store>) {
 
 async fn ledger(store: &dyn Store, second: &dyn Store) {
     assert_eq!(store.ledger(TARGET).await.unwrap(), []);
+    assert_eq!(store.targets().await.unwrap(), [""; 0]);
     let rows = vec![
         row(address(1), "acme", RowState::Settled),
         row(address(1), "beta", RowState::Removing),
@@ -105,6 +106,16 @@ async fn ledger(store: &dyn Store, second: &dyn Store) {
         "sorted by value, then owner"
     );
     assert_eq!(second.ledger(OTHER).await.unwrap(), []);
+    let one = row(address(1), "acme", RowState::Settled);
+    store.put(OTHER, std::slice::from_ref(&one)).await.unwrap();
+    let mut both = [OTHER, TARGET];
+    both.sort_unstable();
+    assert_eq!(second.targets().await.unwrap(), both);
+    store
+        .forget(OTHER, &[(one.value, one.owner)])
+        .await
+        .unwrap();
+    assert_eq!(second.targets().await.unwrap(), [TARGET], "no row is left");
 
     let mut settled = row(address(2), "acme", RowState::Settled);
     settled.until = Some(at(7200));

@@ -212,6 +212,10 @@ impl Store for SqliteStore {
         ledger::rows(self, target).await
     }
 
+    async fn targets(&self) -> Result<Vec<String>> {
+        ledger::targets(self).await
+    }
+
     async fn put(&self, target: &str, rows: &[LedgerRow]) -> Result<()> {
         ledger::put(self, target, rows).await
     }

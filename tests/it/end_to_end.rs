@@ -200,7 +200,9 @@ fn what_left_the_configuration_is_told_in_every_plan() {
     );
     let plan = run(directory, &["plan", "--output", "json"]);
     assert_eq!(plan.code, Some(0), "{plan:?}");
-    let expected = serde_json::json!([{ "owner": "acme", "target": "falcon", "entries": 5 }]);
+    let expected = serde_json::json!([
+        { "owner": "acme", "target": "falcon", "entries": 5, "reachable": true },
+    ]);
     assert_eq!(plan.json()["orphans"], expected);
     let plan = run(directory, &["plan"]).stdout;
     assert!(
@@ -208,6 +210,28 @@ fn what_left_the_configuration_is_told_in_every_plan() {
             && plan.contains("cordon retire acme"),
         "{plan}"
     );
+    // Nor does it matter whether the target is still anybody's.
+    let moved = format!(
+        "{}\n[targets.elsewhere]\nconnector = \"crowdstrike\"\nbase_url = {}\nclient_id = \"x\"\n\
+         client_secret = {{ file = \"secret.txt\" }}\n",
+        text.replace("targets = [\"falcon\"]", "targets = [\"elsewhere\"]"),
+        fake.configuration["base_url"]
+    );
+    write(directory, "cordon.toml", &moved);
+    let plan = run(directory, &["plan", "--output", "json"]).json();
+    assert_eq!(plan["orphans"], expected, "{plan}");
+    // What was done is told, though another target cannot be made.
+    let broken = moved
+        .replace("targets = [\"elsewhere\"]", "targets = [\"falcon\"]")
+        .replace(
+            "client_id = \"x\"",
+            "client_id = \"x\"\nca_file = \"no-such.pem\"",
+        );
+    write(directory, "cordon.toml", &broken);
+    let ran = sync(directory);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["reports"][0]["unchanged"], 5, "{ran:?}");
+    assert!(ran.stderr.contains("was not looked for"), "{ran:?}");
     // A former name is no orphan.
     write(
         directory,
@@ -252,12 +276,39 @@ fn a_paused_target_is_left_alone() {
     );
     let ran = run(directory, &["sync"]);
     assert!(ran.stdout.contains("change freeze"), "{ran:?}");
-    let told = sync(directory).json();
+    let told = sync(directory);
+    assert_eq!(told.code, Some(5), "the changes wait: {told:?}");
+    let told = told.json();
     assert_eq!(told["reports"][0]["dry_run"], true, "{told}");
+    assert_eq!(told["reports"][0]["status"], "held", "{told}");
+    assert_eq!(run(directory, &["plan"]).code, Some(0), "only looked at");
     assert_eq!(there(directory, &fake), 0);
     assert_eq!(run(directory, &["resume", "falcon"]).code, Some(0));
     assert_eq!(sync(directory).code, Some(0));
     assert_eq!(there(directory, &fake), 5);
+    let again = ["pause", "falcon", "--reason", "change freeze"];
+    assert_eq!(run(directory, &again).code, Some(0));
+    assert_eq!(sync(directory).code, Some(0), "nothing waits");
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("site");
+    std::fs::create_dir(&folder).unwrap();
+    let fake = Fake::start(&folder, &["crowdstrike", "--ca-out", "ca.pem"]);
+    configure(&folder, &fake, "");
+    write(&folder, "c2.txt", LIST);
+    let text = std::fs::read_to_string(folder.join("cordon.toml")).unwrap();
+    let target = "connector = \"crowdstrike\"";
+    let with_ca = text.replace(target, &format!("{target}\nca_file = \"ca.pem\""));
+    write(&folder, "cordon.toml", &with_ca);
+    let ran = run(
+        directory.path(),
+        &["--config", "site/cordon.toml", "sync", "--output", "json"],
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["reports"][0]["added"], 5, "{ran:?}");
 }
 
 #[test]

@@ -110,6 +110,77 @@ fn address_groups_carry_their_marks_without_a_store() {
 }
 
 #[test]
+fn firewalls_behind_one_address_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http", "--set", "devices=2"]);
+    let mut configuration = fake.configuration.clone();
+    configuration["mechanism"] = json!("address-group");
+    let input = json!({ "arguments": { "values": ["8.8.5.1"] }, "configuration": configuration });
+    let ran = run_with_input(directory, &["run", "fortinet", "block"], &input.to_string());
+    let report = ran.json();
+    let ports = configuration["firewalls"].as_array().unwrap().iter();
+    let mut names: Vec<String> = ports
+        .map(|firewall| {
+            let host = firewall["base_ip"].as_str().unwrap();
+            format!("127.0.0.1/root ({})", host.strip_prefix("http://").unwrap())
+        })
+        .collect();
+    names.sort();
+    for (rows, field) in [("devices", "name"), ("changes", "device")] {
+        let rows = report[rows].as_array().unwrap().iter();
+        let mut told: Vec<&str> = rows.map(|row| row[field].as_str().unwrap()).collect();
+        told.sort_unstable();
+        assert_eq!(told, names, "{report}");
+    }
+}
+
+#[test]
+fn what_a_changed_mechanism_leaves_behind_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let fake = Fake::start(directory, &["fortinet", "--http", "--clock", NOW]);
+    let store = "[store]\nurl = \"sqlite:cordon.db\"";
+    configure(directory, &fake.configuration, store, "address-group");
+    write(directory, "c2.json", &objects(false));
+    let (ran, report) = sync(directory, NOW);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["orphans"], json!([]), "{ran:?}");
+    let added = &report["added"];
+    configure(directory, &fake.configuration, store, "push-feed");
+    let (ran, _) = sync(directory, NOW);
+    let left = ran.json()["orphans"].clone();
+    assert_eq!(
+        (left.as_array().unwrap().len(), &left[0]["entries"]),
+        (1, added),
+        "{ran:?}"
+    );
+    assert_eq!(
+        (&left[0]["owner"], &left[0]["reachable"]),
+        (&json!("acme"), &json!(false))
+    );
+    let plan = run(directory, &["plan", "--clock", NOW]);
+    assert!(
+        plan.stdout
+            .contains("which no target of the configuration is any more"),
+        "{plan:?}"
+    );
+    // What is out of reach is not taken down, and that is said.
+    let retired = run(directory, &["retire", "acme", "--clock", NOW]);
+    assert_eq!(retired.code, Some(4), "{retired:?}");
+    assert!(
+        retired.stdout.contains("nobody takes them down"),
+        "{retired:?}"
+    );
+    // With the mechanism back they go.
+    configure(directory, &fake.configuration, store, "address-group");
+    let retired = run(directory, &["retire", "edge", "--clock", NOW]);
+    assert_eq!(retired.code, Some(0), "{retired:?}");
+    let plan = run(directory, &["plan", "--output", "json", "--clock", NOW]);
+    assert_eq!(plan.json()["orphans"], json!([]), "{plan:?}");
+}
+
+#[test]
 fn check_says_in_one_table_what_is_there_and_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

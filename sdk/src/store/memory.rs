@@ -53,6 +53,14 @@ impl Store for MemoryStore {
             .unwrap_or_default())
     }
 
+    async fn targets(&self) -> Result<Vec<String>> {
+        let tables = self.tables();
+        let filled = tables.ledger.iter().filter(|(_, rows)| !rows.is_empty());
+        let mut targets: Vec<String> = filled.map(|(target, _)| target.clone()).collect();
+        targets.sort_unstable();
+        Ok(targets)
+    }
+
     async fn put(&self, target: &str, rows: &[LedgerRow]) -> Result<()> {
         let mut tables = self.tables();
         let table = tables.ledger.entry(target.to_owned()).or_default();

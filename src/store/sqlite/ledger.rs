@@ -30,6 +30,16 @@ pub(super) async fn rows(store: &SqliteStore, target: &str) -> Result<Vec<Ledger
     Ok(ledger)
 }
 
+pub(super) async fn targets(store: &SqliteStore) -> Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT key FROM target WHERE EXISTS (SELECT 1 FROM ledger WHERE target = target.id)
+         ORDER BY key",
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failure)
+}
+
 pub(super) async fn put(store: &SqliteStore, target: &str, rows: &[LedgerRow]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
