@@ -132,10 +132,13 @@ pub fn members(
                 known(connector, &name)?;
                 None
             }
-            Err(_) => {
+            Err(error) => {
+                let kinds = Kind::ALL.map(Kind::name).join(", ");
                 return Err(Error::config(
                     "mechanism is neither a name nor a map from kind to name",
-                ));
+                )
+                .because(error)
+                .hint(format!("the kinds are {kinds}")));
             }
         },
         None => None,

@@ -237,9 +237,10 @@ impl Target for Ban {
                 level: Level::Ok,
                 subject: "ban list".into(),
                 message: format!(
-                    "{} addresses are banned, {administrative} of them by administrators; what the profile \
-                     may write shows with the first change (authgrp)",
-                    banned.len()
+                    "{} addresses are banned, {} of them by the device itself; what the profile may write shows with \
+                     the first change (authgrp)",
+                    banned.len(),
+                    banned.len() - administrative
                 ),
                 hint: None,
             },

@@ -158,7 +158,10 @@ impl Connection {
                 return Err(Error::config(format!(
                     "{host} is a Panorama, which blocks nothing itself"
                 ))
-                .hint("set `target` to the serial numbers of the firewalls behind it"));
+                .hint(
+                    "set `target` to the serial numbers of the firewalls behind it, or for `objects` also \
+                     `device_group`",
+                ));
             }
             (Part::Group(_), _) if !is_panorama => {
                 return Err(Error::config(format!(
