@@ -24,7 +24,7 @@ use super::arguments::{
     Unblock,
 };
 use super::setup::{Setup, set_up};
-use super::typed::{fail_unread, kept_off, plain_words, refuse_host_bits, validity, values};
+use super::typed::{kept_off, plain_words, refuse_host_bits, validity, values};
 use super::view;
 use super::{Call, Outcome};
 
@@ -433,9 +433,7 @@ async fn block(arguments: Block, setup: &Setup, context: &Context) -> Result<Rep
         .reason
         .as_deref()
         .map(|reason| plain_words(reason).into());
-    let mut report = batch(blocked, common, setup, context).await?;
-    fail_unread(&mut report);
-    Ok(report)
+    batch(blocked, common, setup, context).await
 }
 
 async fn batch(
@@ -471,9 +469,7 @@ async fn unblock(arguments: Unblock, setup: &Setup, context: &Context) -> Result
         .collect();
     let mut task = Task::new(owner(common, setup, BY_HAND)?, Purpose::Remove(removals));
     note_reading(&mut task, &reading, "complete", None);
-    let mut report = sync::perform(&task, &setup.target, &context, started).await;
-    fail_unread(&mut report);
-    Ok(report)
+    Ok(sync::perform(&task, &setup.target, &context, started).await)
 }
 
 async fn remove_expired(

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use crate::collection::{Reading, Skipped, SkippedReason};
 use crate::error::{Error, Result};
 use crate::indicator::{Indicator, Origin, Value, ValueError, refang, split_port};
-use crate::report::{Detail, Report, Status};
 
 /// The longest validity, in days: a century. What is meant for longer has no end.
 const LONGEST_VALIDITY: u32 = 36_500;
@@ -43,6 +42,7 @@ pub(super) fn valid_until<'de, D: serde::Deserializer<'de>>(
 pub(super) fn values(texts: &[String], argument: &str) -> Result<Reading> {
     let mut reading = Reading {
         name: argument.to_owned(),
+        named: true,
         ..Reading::default()
     };
     for (index, text) in texts.iter().enumerate() {
@@ -81,21 +81,6 @@ pub(super) fn values(texts: &[String], argument: &str) -> Result<Reading> {
         )));
     }
     Ok(reading)
-}
-
-/// Somebody named each value: one that could not be read was not done, whatever came of the others.
-pub(super) fn fail_unread(report: &mut Report) {
-    let unread = |detail: &&mut Detail| {
-        detail.kind.is_none() && detail.reason == SkippedReason::Unreadable.name()
-    };
-    for detail in report.details.iter_mut().filter(unread) {
-        "failed".clone_into(&mut detail.outcome);
-        report.skipped.unsupported -= 1;
-        report.failed += 1;
-    }
-    if report.failed > 0 && matches!(report.status, Status::Ok | Status::Held) {
-        report.status = Status::Partial;
-    }
 }
 
 /// Values that an argument or setting keeps off: one that cannot be read is an error, because leaving it

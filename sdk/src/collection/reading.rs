@@ -16,6 +16,8 @@ pub struct Reading {
     pub skipped: Skips,
     /// What people should know about this source, in words.
     pub warnings: Vec<String>,
+    /// Whether somebody named each value: what cannot be read then failed, and is not only left out.
+    pub named: bool,
 }
 
 /// What was left out: the first ones in full, all of them counted.

@@ -171,7 +171,7 @@ impl Reader {
             name: name.to_owned(),
             indicators,
             skipped: self.skips,
-            warnings: Vec::new(),
+            ..Reading::default()
         })
     }
 

@@ -69,6 +69,7 @@ impl Tally {
         let mut report = Report::new(&target.name, mechanisms, &task.owner, context.dry_run);
         report.sources.clone_from(&task.sources);
         report.warnings.clone_from(&task.warnings);
+        report.failed = task.unread;
         report.skipped.waiting = task.compiled.waiting;
         report.skipped.pattern = task.skipped.get("pattern").copied().unwrap_or(0);
         report.skipped.stale = task.skipped.get("stale").copied().unwrap_or(0);

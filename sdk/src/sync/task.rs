@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::collection::{
-    Absence, Compiled, Include, Protection, ProtectionSettings, Reading, Rules, compile, wider,
+    Absence, Compiled, Include, Protection, ProtectionSettings, Reading, Rules, SkippedReason,
+    compile, wider,
 };
 use crate::error::{Error, Result};
 use crate::indicator::{Origin, Value};
@@ -58,6 +59,8 @@ pub struct Task {
     pub skipped: BTreeMap<&'static str, usize>,
     /// The first ones left out.
     pub skipped_details: Vec<Detail>,
+    /// Values that somebody named and that cannot be read.
+    pub unread: usize,
     /// Limits on change.
     pub guard: GuardSettings,
     /// Take over equal foreign entries.
@@ -89,6 +92,7 @@ impl Task {
             rules_unread: false,
             skipped: BTreeMap::new(),
             skipped_details: Vec::new(),
+            unread: 0,
             guard: GuardSettings::default(),
             adopt: false,
             accept_detection: true,
@@ -518,8 +522,13 @@ pub(crate) fn note_reading(
     let warnings = reading.warnings.iter();
     task.warnings
         .extend(warnings.map(|warning| format!("{}: {warning}", reading.name)));
+    let fails = |reason| reading.named && reason == SkippedReason::Unreadable;
     for (reason, count) in &reading.skipped.counts {
-        *task.skipped.entry(reason.name()).or_default() += count;
+        if fails(*reason) {
+            task.unread += count;
+        } else {
+            *task.skipped.entry(reason.name()).or_default() += count;
+        }
     }
     for skipped in &reading.skipped.first {
         if task.skipped_details.len() >= 1000 {
@@ -528,7 +537,12 @@ pub(crate) fn note_reading(
         task.skipped_details.push(Detail {
             value: skipped.text.clone(),
             kind: None,
-            outcome: "skipped".to_owned(),
+            outcome: if fails(skipped.reason) {
+                "failed"
+            } else {
+                "skipped"
+            }
+            .to_owned(),
             reason: skipped.reason.name().to_owned(),
             message: format!("{} {}: {}", reading.name, skipped.place, skipped.message),
         });
