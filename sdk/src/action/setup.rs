@@ -132,12 +132,11 @@ pub fn members(
                 known(connector, &name)?;
                 None
             }
-            Err(error) => {
+            Err(_) => {
                 let kinds = Kind::ALL.map(Kind::name).join(", ");
                 return Err(Error::config(
                     "mechanism is neither a name nor a map from kind to name",
                 )
-                .because(error)
                 .hint(format!("the kinds are {kinds}")));
             }
         },
